@@ -27,7 +27,7 @@
  * - `ints NAME of OTHER`, `longs NAME of OTHER` an array of i32 or i64 in the host's memory, with as many elements as that argument, which stands before it, says.
  *   `of OTHER.sequences`: one for each of them; `of OTHER.sum`: as many as the elements of that array are together.
  * - a kind of descriptor, such as `tensor`; with `set` before it the call decides what it describes, with `fill` it does so and gives it something of its own
- *   on the device, with `new` it comes into being, by all that its line has.
+ *   on the device, unless it has pointers and is given none, which then only sets it; with `new` it comes into being, by all that its line has.
  *   `change` before it: the call changes it, so that it is like no other from then on; `keep`: and it has the call's work areas then, as long as it is used. `of OTHER.area` is
  *   the size of the work area of the pointer's name that it has.
  * - `inout` before `u64`: a number in the host's memory that is given and becomes a result.

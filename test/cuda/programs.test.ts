@@ -70,7 +70,7 @@ describe.skipIf(isMissing)("a program in C against cuDNN, whose work the server'
     expect(many.calls - few.calls).toBe(2 * 40);
   });
 
-  it("asks once where the weights of an RNN lie, in whatever space and by whatever descriptors it looks for them", async () => {
+  it("asks once what an RNN takes and where its weights lie, by whatever descriptors, and whether it drops something or not", async () => {
     const [few, many] = [await usedBy("lstm", 2), await usedBy("lstm", 12)];
     // What is read of the device: one result after another, of three each time.
     expect(many.answers - few.answers).toBe(3 * 10);

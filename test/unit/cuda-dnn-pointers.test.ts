@@ -67,8 +67,8 @@ interface Change {
 /** Calls a function with pointers to memory that there is, and all else as it may be. */
 function call(f: LibraryFunction, change?: Change) {
   const packed = f.arguments.flatMap((argument, index): readonly Uint8Array[] => {
-    const { kind, descriptor, isResult, role, measure } = argument;
-    if (isResult || kind === "handle") return [];
+    const { kind, descriptor, isResult, isOptional, role, measure } = argument;
+    if (isResult || kind === "handle") return isResult && isOptional ? [u64(1)] : [];
     if (change?.at === index) return change.packed;
     if (role === "new") return [u64(stand.next())];
     if (descriptor !== undefined) return [u64(handles[descriptor]!)];

@@ -1,6 +1,6 @@
 /** cuDNN's RNNs and dropout on a GPU: forward against their definition, and back against differences of that, over the stand-in for the library. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { DeviceSlice } from "../../server/device/device.ts";
+import type { DeviceSlice, DeviceStream } from "../../server/device/device.ts";
 import { ARENA_BASE } from "../../shared/limits.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 import { arg, DnnStand, stridesOf } from "../support/dnn.ts";
@@ -253,5 +253,20 @@ describe.skipIf(standinMissing !== undefined)("cuDNN's RNNs on a CUDA device", (
       status: 2000,
       isRemembered: true,
     });
+  });
+
+  it("set what drops nothing without room for what a library may load, which states want", async () => {
+    const dropout = await stand.make("Dropout");
+    const streams: DeviceStream[] = [];
+    expect(() => {
+      for (;;) streams.push(slice.createStream({ flags: 1, priority: 0 }));
+    }).toThrow(expect.objectContaining({ code: "OUT_OF_MEMORY" }));
+    const set = (states: number, byteCount: number) => {
+      const packed = [u64(dropout), f32(0), u64(states), u64(byteCount), u64(1)];
+      return stand.call("cudnnSetDropoutDescriptor", packed, { mayReserve: false });
+    };
+    expect(await set(0, 0)).toMatchObject({ status: 0 });
+    expect(() => set(at.x, 64)).toThrow(expect.objectContaining({ code: "OUT_OF_MEMORY" }));
+    for (const stream of streams) slice.destroyStream(stream);
   });
 });

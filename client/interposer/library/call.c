@@ -392,6 +392,13 @@ static bool has_addresses(const struct sluice_call *call) {
     return false;
 }
 
+static bool has_memory(const struct sluice_call *call) {
+    struct sluice_span spans[SLOTS_MAX];
+    for (size_t i = call_spans(call, spans); i > 0; i--)
+        if (spans[i - 1].address != 0) return true;
+    return false;
+}
+
 /* What more than a place for it there is in the call is the first that is set of it. */
 static int make_descriptor(struct sluice_call *call) {
     int status = table_descriptor_make(call->made, call->made_kind);
@@ -408,6 +415,8 @@ static int carry_out(struct sluice_call *call) {
     uint32_t device = 0;
     if (call->made != NULL) return make_descriptor(call);
     int status = 0;
+    /* A descriptor that is given none of the memory that would be filled for it is only set. */
+    if (has_addresses(call) && !has_memory(call)) call->is_filling = false;
     /* What only sets a descriptor by numbers needs no device, and no server yet. */
     bool is_local = is_setting(call) && call->used_count == 0;
     if (call->handle != NULL) device = call->handle->device;

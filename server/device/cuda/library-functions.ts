@@ -315,7 +315,10 @@ export class LibraryFunctions {
       computes:
         (pointers.length > 0 || changed.length > 0) &&
         called.arguments.some(({ kind }) => kind === "handle" || kind === "stream"),
-      fills: called.arguments.some(({ role }) => role === "fill"),
+      // Given none of the memory that it would fill, it only sets the descriptor.
+      fills:
+        called.arguments.some(({ role }) => role === "fill") &&
+        (pointers.length > 0 || called.arguments.every(({ kind }) => kind !== "pointer")),
     };
   }
 

@@ -13,6 +13,7 @@ int cudnnDestroyTensorDescriptor(tensor_t tensor);
 int cudnnCreateDropoutDescriptor(descriptor_t *dropout);
 int cudnnSetDropoutDescriptor(descriptor_t dropout, cudnnHandle_t handle, float part, CUdeviceptr states, size_t bytes, unsigned long long seed);
 int cudnnRestoreDropoutDescriptor(descriptor_t dropout, cudnnHandle_t handle, float part, CUdeviceptr states, size_t bytes, unsigned long long seed);
+int cudnnGetDropoutDescriptor(descriptor_t dropout, cudnnHandle_t handle, float *part, CUdeviceptr *states, unsigned long long *seed);
 int cudnnDestroyDropoutDescriptor(descriptor_t dropout);
 int cudnnDropoutGetStatesSize(cudnnHandle_t handle, size_t *bytes);
 int cudnnCreateRNNDescriptor(descriptor_t *rnn);
@@ -104,12 +105,15 @@ static void set_rnn(descriptor_t rnn, descriptor_t dropout, int inputs) {
     STATUS(cudnnSetRNNDescriptor_v8(rnn, 0, LSTM, TWO_BIASES, 0, 0, F32, F32, 0, inputs, HIDDEN, HIDDEN, 1, dropout, 0), OK);
 }
 
-static descriptor_t rnn_of(descriptor_t *dropout) {
+/* Cells with a dropout of states, which are made once, or with none at all. */
+static descriptor_t rnn_of(descriptor_t *dropout, bool has_states) {
     descriptor_t rnn;
     size_t bytes;
     STATUS(cudnnDropoutGetStatesSize(handle, &bytes), OK);
     STATUS(cudnnCreateDropoutDescriptor(dropout), OK);
-    if (states == 0) {
+    if (!has_states) {
+        STATUS(cudnnSetDropoutDescriptor(*dropout, handle, 0, 0, 0, 0), OK);
+    } else if (states == 0) {
         CHECK(cuMemAlloc_v2(&states, bytes));
         STATUS(cudnnSetDropoutDescriptor(*dropout, handle, 0.5f, states, bytes, 7), OK);
     } else {
@@ -158,24 +162,74 @@ static void find_again(descriptor_t rnn, descriptor_t dropout) {
     }
 }
 
-static void train(void) {
-    descriptor_t dropout, rnn = rnn_of(&dropout), in = data_of(INPUTS), out = data_of(HIDDEN);
-    tensor_t state = state_of();
-    STATUS(cudnnRNNForward(handle, rnn, 1, 0, in, x.device, out, y.device, state, hx.device, 0, state, cx.device, 0, weight_bytes, weights.device,
-                           workspace_bytes, workspace, reserve_bytes, reserve),
+/* All that a pass needs, made for it alone, as PyTorch does; and how much memory it takes. */
+struct pass {
+    descriptor_t dropout, rnn, in, out;
+    tensor_t state;
+};
+
+static struct pass begin_pass(bool has_states) {
+    struct pass pass = {.in = data_of(INPUTS), .out = data_of(HIDDEN), .state = state_of()};
+    size_t bytes, reserved;
+    pass.rnn = rnn_of(&pass.dropout, has_states);
+    STATUS(cudnnGetRNNWeightSpaceSize(handle, pass.rnn, &bytes), OK);
+    EXPECT(bytes == weight_bytes);
+    STATUS(cudnnGetRNNTempSpaceSizes(handle, pass.rnn, 1, pass.in, &bytes, &reserved), OK);
+    EXPECT(bytes == workspace_bytes && reserved == reserve_bytes);
+    return pass;
+}
+
+static void end_pass(struct pass pass) {
+    STATUS(cudnnDestroyRNNDescriptor(pass.rnn), OK);
+    STATUS(cudnnDestroyDropoutDescriptor(pass.dropout), OK);
+    STATUS(cudnnDestroyRNNDataDescriptor(pass.in), OK);
+    STATUS(cudnnDestroyRNNDataDescriptor(pass.out), OK);
+    STATUS(cudnnDestroyTensorDescriptor(pass.state), OK);
+}
+
+static void train(bool has_states) {
+    struct pass pass = begin_pass(has_states);
+    STATUS(cudnnRNNForward(handle, pass.rnn, 1, 0, pass.in, x.device, pass.out, y.device, pass.state, hx.device, 0, pass.state, cx.device, 0, weight_bytes,
+                           weights.device, workspace_bytes, workspace, reserve_bytes, reserve),
            OK);
-    STATUS(cudnnRNNBackwardData_v8(handle, rnn, 0, out, y.device, dy.device, in, dx.device, state, hx.device, 0, 0, state, cx.device, 0, 0, weight_bytes,
-                                   weights.device, workspace_bytes, workspace, reserve_bytes, reserve),
+    end_pass(pass);
+    pass = begin_pass(has_states);
+    STATUS(cudnnRNNBackwardData_v8(handle, pass.rnn, 0, pass.out, y.device, dy.device, pass.in, dx.device, pass.state, hx.device, 0, 0, pass.state, cx.device,
+                                   0, 0, weight_bytes, weights.device, workspace_bytes, workspace, reserve_bytes, reserve),
            OK);
-    STATUS(cudnnRNNBackwardWeights_v8(handle, rnn, 0, 0, in, x.device, state, hx.device, out, y.device, weight_bytes, dweights.device, workspace_bytes,
-                                      workspace, reserve_bytes, reserve),
+    end_pass(pass);
+    pass = begin_pass(has_states);
+    STATUS(cudnnRNNBackwardWeights_v8(handle, pass.rnn, 0, 0, pass.in, x.device, pass.state, hx.device, pass.out, y.device, weight_bytes, dweights.device,
+                                      workspace_bytes, workspace, reserve_bytes, reserve),
            OK);
-    find_again(rnn, dropout);
-    STATUS(cudnnDestroyRNNDescriptor(rnn), OK);
+    find_again(pass.rnn, pass.dropout);
+    end_pass(pass);
+}
+
+static void expect_dropout(descriptor_t dropout, float part, CUdeviceptr at) {
+    float part_is;
+    CUdeviceptr at_is;
+    unsigned long long seed;
+    STATUS(cudnnGetDropoutDescriptor(dropout, handle, &part_is, &at_is, &seed), OK);
+    EXPECT(part_is == part && at_is == at);
+}
+
+/* One that is set in turn with states and without has what it was given last. */
+static void set_dropout(void) {
+    descriptor_t dropout;
+    size_t bytes;
+    STATUS(cudnnDropoutGetStatesSize(handle, &bytes), OK);
+    STATUS(cudnnCreateDropoutDescriptor(&dropout), OK);
+    for (int time = 0; time < 2; time++) {
+        STATUS(cudnnSetDropoutDescriptor(dropout, handle, 0, 0, 0, 0), OK);
+        expect_dropout(dropout, 0, 0);
+        STATUS(cudnnSetDropoutDescriptor(dropout, handle, 0.5f, states, bytes, 7), OK);
+        expect_dropout(dropout, 0.5f, states);
+        STATUS(cudnnSetDropoutDescriptor(dropout, handle, 0, 0, 0, 0), OK);
+        STATUS(cudnnRestoreDropoutDescriptor(dropout, handle, 0.25f, states, bytes, 7), OK);
+        expect_dropout(dropout, 0.25f, states);
+    }
     STATUS(cudnnDestroyDropoutDescriptor(dropout), OK);
-    STATUS(cudnnDestroyRNNDataDescriptor(in), OK);
-    STATUS(cudnnDestroyRNNDataDescriptor(out), OK);
-    STATUS(cudnnDestroyTensorDescriptor(state), OK);
 }
 
 int main(int count, char **arguments) {
@@ -183,13 +237,14 @@ int main(int count, char **arguments) {
     descriptor_t dropout, rnn, in;
     start();
     STATUS(cudnnCreate(&handle), OK);
-    rnn = rnn_of(&dropout), in = data_of(INPUTS);
+    rnn = rnn_of(&dropout, true), in = data_of(INPUTS);
     STATUS(cudnnGetRNNWeightSpaceSize(handle, rnn, &weight_bytes), OK);
     STATUS(cudnnGetRNNTempSpaceSizes(handle, rnn, 1, in, &workspace_bytes, &reserve_bytes), OK);
     x = array_of(STEPS * BATCH * INPUTS), dx = array_of(x.count), y = array_of(STEPS * BATCH * HIDDEN), dy = array_of(y.count);
     weights = array_of(weight_bytes / sizeof(float)), dweights = array_of(weights.count), hx = array_of(BATCH * HIDDEN), cx = array_of(BATCH * HIDDEN);
     CHECK(cuMemAlloc_v2(&workspace, workspace_bytes));
     CHECK(cuMemAlloc_v2(&reserve, reserve_bytes));
+    set_dropout();
     find_weights(rnn, INPUTS, weights.device, matrices, biases);
     run_on_host(y.host);
     differ(&x, &dx, 0.0078125f, total);
@@ -199,7 +254,8 @@ int main(int count, char **arguments) {
         for (size_t i = 0; i < 3; i++) CHECK(cuMemsetD32_v2(results[i]->device, 0x7fc00000, results[i]->count));
         /* What there is of weights' gradients is added to. */
         CHECK(cuMemsetD32_v2(dweights.device, 0, dweights.count));
-        train();
+        /* With one layer it makes no difference what is dropped between layers. */
+        train(time % 2 == 0);
         for (size_t i = 0; i < 3; i++) EXPECT(is_near(results[i], 1e-3f));
     }
     printf("ok\n");
