@@ -214,7 +214,15 @@ static void expect_dropout(descriptor_t dropout, float part, CUdeviceptr at) {
     EXPECT(part_is == part && at_is == at);
 }
 
-/* One that is set in turn with states and without has what it was given last. */
+static bool has_seeds(size_t bytes) {
+    uint64_t *seeds = malloc(bytes), all = 0;
+    CHECK(cuMemcpyDtoH_v2(seeds, states, bytes));
+    for (size_t i = 0; i < bytes / sizeof *seeds; i++) all |= seeds[i];
+    free(seeds);
+    return all != 0;
+}
+
+/* One that is set in turn with states and without has what it was given last, and states are seeded each time. */
 static void set_dropout(void) {
     descriptor_t dropout;
     size_t bytes;
@@ -223,7 +231,10 @@ static void set_dropout(void) {
     for (int time = 0; time < 2; time++) {
         STATUS(cudnnSetDropoutDescriptor(dropout, handle, 0, 0, 0, 0), OK);
         expect_dropout(dropout, 0, 0);
+        CHECK(cuMemsetD32_v2(states, 0, bytes / sizeof(uint32_t)));
+        EXPECT(!has_seeds(bytes));
         STATUS(cudnnSetDropoutDescriptor(dropout, handle, 0.5f, states, bytes, 7), OK);
+        EXPECT(has_seeds(bytes));
         expect_dropout(dropout, 0.5f, states);
         STATUS(cudnnSetDropoutDescriptor(dropout, handle, 0, 0, 0, 0), OK);
         STATUS(cudnnRestoreDropoutDescriptor(dropout, handle, 0.25f, states, bytes, 7), OK);
