@@ -12,6 +12,8 @@ import { createRandom } from "../support/random.ts";
 const seconds = Number(process.env["FUZZ_SECONDS"] ?? 2);
 const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
 
+const ROUNDS_MIN = 200;
+
 type Decoder = (buffer: WireBuffer, start: number, end: number) => unknown;
 const decoders = Object.entries(generated).filter(([name]) => name.startsWith("decode")) as [string, Decoder][];
 
@@ -77,7 +79,8 @@ it(`survives random and mutated streams (SEED=${seed})`, () => {
   const until = Date.now() + seconds * 1000;
   let rounds = 0;
   let frames = 0;
-  while (Date.now() < until) {
+  // A machine that is busy has its least in more time.
+  while (Date.now() < until || rounds <= ROUNDS_MIN) {
     const stream = rounds % 4 === 0 ? Uint8Array.from({ length: 200 }, () => random() * 256) : goodStream(random);
     const mutations = rounds % 4 === 1 ? 0 : 1 + Math.floor(random() * 4);
     for (let count = 0; count < mutations; count++) {
@@ -92,8 +95,7 @@ it(`survives random and mutated streams (SEED=${seed})`, () => {
     frames += found;
     rounds++;
   }
-  expect(rounds).toBeGreaterThan(100);
-  expect(frames).toBeGreaterThan(100);
+  expect(frames).toBeGreaterThan(ROUNDS_MIN);
 });
 
 it(`survives random bodies in every decoder (SEED=${seed})`, () => {
@@ -101,7 +103,7 @@ it(`survives random bodies in every decoder (SEED=${seed})`, () => {
   const until = Date.now() + seconds * 1000;
   const buffer = new WireBuffer(1024);
   const outcomes = { accepted: 0, refused: 0 };
-  while (Date.now() < until) {
+  do {
     for (let word = 0; word < buffer.u32.length; word++) {
       buffer.u32[word] = random() < 0.7 ? Math.floor(random() * 4) * 8 : random() * 2 ** 32;
     }
@@ -111,7 +113,7 @@ it(`survives random bodies in every decoder (SEED=${seed})`, () => {
       if (decodeSafely(decode, buffer, { start, end })) outcomes.accepted++;
       else outcomes.refused++;
     }
-  }
+  } while (Date.now() < until);
   expect(outcomes.accepted).toBeGreaterThan(0);
   expect(outcomes.refused).toBeGreaterThan(0);
 });
