@@ -121,6 +121,8 @@ const serversOf = (pid: number): number[] =>
 
 const failed = (rows: readonly Row[]): Row[] => rows.filter(({ ok, bar }) => ok === false && bar === undefined);
 
+const atEnd = "bytes left on the card at the end";
+
 const keptName = "memory that the driver keeps after faults, as long as the server runs";
 
 /** As a T4 is: what came with 8.0 it does not know. */
@@ -151,7 +153,9 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     expect(text).toContain("Tesla T4, compute capability 7.5, 1.0 GiB");
     expect(rows.filter(({ group }) => group === "end to end").length).toBeGreaterThan(10);
     expect(rows.some(({ name }) => name.startsWith("bytes left"))).toBe(true);
+    expect(rows.at(-1)).toMatchObject({ group: "check", name: atEnd, value: 0, ok: true });
     expect(text).toMatch(/^end to end$/m);
+    expect(text).toContain(atEnd);
     expect(code).toBe(0);
   }, 900_000);
 
@@ -199,6 +203,7 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
       },
       { name: keptName, note: "[65536] bytes after the first, [196608] more after [4]" },
       { name: "bytes left on the card afterwards", value: 2 ** 20 },
+      { group: "check", name: atEnd, value: 2 ** 20 },
     ]);
     expect(rows.find(({ name }) => name.startsWith("bytes pass between"))).toMatchObject({ ok: true });
     const compiled = rows.find(({ name }) => name.startsWith("CUDA C is compiled"));
@@ -211,6 +216,7 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     const { rows, code } = await check("end to end", { args, env: { SLUICE_STANDIN_OTHERS: "400", ...one } });
     const note = expect.stringMatching(/^others use the card, of which \[\d+] bytes are free/);
     expect(rows.find(({ name }) => name.startsWith("the largest slice"))).toMatchObject({ isSkipped: true, note });
+    expect(rows.at(-1)).toMatchObject({ name: atEnd, isSkipped: true, note: expect.stringMatching(/^others use/) });
     expect(failed(rows)).toEqual([]);
     expect(code).toBe(0);
   }, 60_000);
@@ -219,7 +225,7 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     const { rows, report, code } = await check("neighbours", { env: { SLUICE_STANDIN_FAIL: "cuLaunchKernel:719" } });
     expect(failed(rows)).toMatchObject([{ name: "a kernel is compiled and computes" }]);
     const note = "not run, for without this nothing else can be: a kernel is compiled and computes";
-    expect(rows.at(-1)).toMatchObject({ group: "neighbours", name: "the group", isSkipped: true, note });
+    expect(rows.at(-2)).toMatchObject({ group: "neighbours", name: "the group", isSkipped: true, note });
     expect(report.isComplete).toBe(false);
     expect(code).toBe(1);
   }, 300_000);
@@ -397,6 +403,7 @@ describe.skipIf(standinMissing !== undefined)("the check for real cards", () => 
     expect(text).toContain("It is not complete: --limit 0");
     const left = rows.filter(({ name, isSkipped }) => name === "the group" && isSkipped).map(({ group }) => group);
     expect(left).toEqual(["start", "memory", "neighbours"]);
+    expect(rows.at(-1)).toMatchObject({ name: atEnd, isSkipped: true, note: "the time is over" });
     expect(code).toBe(1);
   }, 300_000);
 

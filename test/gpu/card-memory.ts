@@ -68,8 +68,12 @@ function holders({ details }: DeviceDescription): string {
   return processes.length === 0 ? "no process has any: the driver keeps it" : `processes have of it ${told}`;
 }
 
-export const leakRow = (group: string, device: DeviceDescription, left: number | undefined): Row => {
-  const name = "bytes left on the card afterwards";
+export const leakRow = (
+  group: string,
+  device: DeviceDescription,
+  left: number | undefined,
+  name = "bytes left on the card afterwards",
+): Row => {
   const [unit, ok] = ["B", left === 0];
   if (left !== undefined) return { group, name, unit, value: left, ok, ...(ok ? {} : { note: holders(device) }) };
   return { group, name, isSkipped: true, note: silent.get(device.id) ?? "NVML does not tell" };

@@ -9,7 +9,7 @@ import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { SluiceError } from "../../shared/errors.ts";
 import { beginGroup, checkLeftMs, isTimeOver, leftMs, setDeadline } from "../support/time-left.ts";
-import { lookForOthers, sharedBytes, usedBytes } from "./card-memory.ts";
+import { leakRow, leftOver, lookForOthers, sharedBytes, usedBytes } from "./card-memory.ts";
 import { forgetUsers } from "./environment.ts";
 import { type Card, killServers, START_LIMIT_MS, say, stopServers } from "./group-tools.ts";
 import { firstGroup, type GroupPlan, groups, limitFor } from "./groups.ts";
@@ -132,26 +132,44 @@ async function runGroup(
   outcome.seconds[name] = (performance.now() - started) / 1000;
 }
 
-async function runGroups(only: readonly string[], { card, outcome, save }: Whole): Promise<void> {
+/** Behind all groups: by then what a group left for the driver to give back late has come back, or stays. `kept` bytes were left of `start`. */
+async function tellLeft({ card, outcome }: Whole, kept: number): Promise<void> {
+  const before = card.usedBefore === undefined ? undefined : card.usedBefore + kept;
+  const name = "bytes left on the card at the end";
+  beginGroup(card.returnLimitMs);
+  const row = isTimeOver()
+    ? { group: "check", name, isSkipped: true, note: "the time is over" }
+    : leakRow("check", card.device, await leftOver(card, before), name);
+  say(lineOf(row));
+  outcome.rows.push(row);
+}
+
+async function runGroups(only: readonly string[], whole: Whole): Promise<void> {
+  const { card, outcome, save } = whole;
   const isAsked = ([name]: readonly [string, GroupPlan]): boolean =>
     only.length === 0 || name === "start" || only.includes(name);
   const plans = Object.entries({ start: firstGroup, ...groups }).filter(isAsked);
   let isComplete = true;
+  let kept = 0;
   for (const [at, [name, group]] of plans.entries()) {
     const needed = outcome.rows.find(({ isNeeded, ok }) => isNeeded === true && ok !== true);
     const why = isTimeOver() ? "the time is over" : needed && `without this nothing else can be: ${needed.name}`;
     const behind = plans.slice(at + 1).map(([, plan]) => plan);
     const limitS = card.groupLimitS > 0 ? card.groupLimitS : limitFor(group, { behind, leftS: checkLeftMs() / 1000 });
-    if (why === undefined) await runGroup(name, { ...group, limitS }, { card, outcome, save });
+    if (why === undefined) await runGroup(name, { ...group, limitS }, whole);
     else {
       outcome.rows.push({ group: name, name: "the group", isSkipped: true, note: `not run, for ${why}` });
       isComplete = false;
     }
+    // What the driver keeps from its first work on, as the group tells.
+    if (at === 0) kept = (await leftOver(card, card.usedBefore)) ?? 0;
     // Asked since the start, beside what is not measured.
     outcome.inventory = await card.inventory;
     save();
   }
+  await tellLeft(whole, kept);
   outcome.isComplete = isComplete && !isTimeOver();
+  save();
 }
 
 /** Why a card is none that can be checked, in a sentence, or what fails there already; else what of it is free beside a context, in bytes. */
