@@ -45,6 +45,17 @@ export const texels = [
   ["channels", "u32", "numbers per texel: 1, 2 or 4"],
 ] as const satisfies readonly Field[];
 
+/** What a matrix product may fail with. */
+export const productErrors = [
+  "BAD_ARGUMENT",
+  "ADDRESS_OUTSIDE_ARENA",
+  "NOT_ALLOCATED",
+  "NO_SUCH_HANDLE",
+  "UNSUPPORTED",
+  "OUT_OF_MEMORY",
+  "KERNEL_TIMEOUT",
+] as const;
+
 /** Of a matrix product. */
 export const productFields = [
   ["a", "u64", "address of A: op(A) has m rows and k columns"],

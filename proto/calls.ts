@@ -4,7 +4,7 @@
  * fields are append-only: a released number never changes its meaning. Any change alters the fingerprint, and the two ends of a
  * connection must agree on it.
  */
-import { imageErrors, leavesEnd, moduleFields, productFields, texels } from "./call-parts.ts";
+import { imageErrors, leavesEnd, moduleFields, productErrors, productFields, texels } from "./call-parts.ts";
 import { libraryCalls } from "./library-calls.ts";
 import type { Field } from "./messages.ts";
 
@@ -368,15 +368,7 @@ export const calls = {
   multiply: {
     opcode: 32,
     doc: "C = alpha op(A) op(B) + beta C for each matrix of a batch, row by row, and what is done to it at last; sums are f32, of f64 f64, of i8 i32. All operands lie on one device. One that fails with UNSUPPORTED or OUT_OF_MEMORY is answered with that, and the session goes on without it.",
-    errors: [
-      "BAD_ARGUMENT",
-      "ADDRESS_OUTSIDE_ARENA",
-      "NOT_ALLOCATED",
-      "NO_SUCH_HANDLE",
-      "UNSUPPORTED",
-      "OUT_OF_MEMORY",
-      "KERNEL_TIMEOUT",
-    ],
+    errors: productErrors,
     fields: productFields,
   },
   compile: {
@@ -538,6 +530,13 @@ export const calls = {
     opcode: 47,
     doc: "Asks whether a device can compute such a product, and has it prepare for that. Nothing is computed: of addresses count only the device (that of C) and by what they can be divided; the stream does not count.",
     errors: ["BAD_ARGUMENT", "ADDRESS_OUTSIDE_ARENA", "UNSUPPORTED", "OUT_OF_MEMORY"],
+    fields: productFields,
+    answer: [],
+  },
+  multiplyTry: {
+    opcode: 56,
+    doc: "As `multiply`, and is answered when it is queued: for products of which the server's library tells only then that it has no way.",
+    errors: productErrors,
     fields: productFields,
     answer: [],
   },

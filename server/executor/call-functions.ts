@@ -124,6 +124,7 @@ const byName: Record<codec.CallName, CallFunction> = {
     run: libraries.multiplyPrepare,
     encode: encodeNothing,
   }),
+  multiplyTry: answered({ decode: codec.decodeMultiplyTryCall, run: libraries.multiply, encode: encodeNothing }),
   textureCreate: answered({
     decode: codec.decodeTextureCreateCall,
     run: textures.textureCreate,

@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "229414c2b91c95a6";
+export const FINGERPRINT = "5a39d5186277cd04";
 
 export const FrameKind = {
   GREETING: 1,
@@ -63,6 +63,7 @@ export const Opcode = {
   heap: 45,
   stackLimit: 46,
   multiplyPrepare: 47,
+  multiplyTry: 56,
   libraryOpen: 48,
   dnnDescribe: 49,
   libraryForget: 50,
@@ -125,6 +126,7 @@ export const callTable: readonly CallTableEntry[] = [
   { name: "heap", opcode: 45, answered: false },
   { name: "stackLimit", opcode: 46, answered: true },
   { name: "multiplyPrepare", opcode: 47, answered: true },
+  { name: "multiplyTry", opcode: 56, answered: true },
   { name: "libraryOpen", opcode: 48, answered: true },
   { name: "dnnDescribe", opcode: 49, answered: true },
   { name: "libraryForget", opcode: 50, answered: false },
@@ -2681,6 +2683,137 @@ export function encodeMultiplyPrepareCall(w: WireWriter, v: MultiplyPrepareCall)
 
 export function decodeMultiplyPrepareCall(b: WireBuffer, start: number, end: number): MultiplyPrepareCall {
   if (end - start !== 152) throw wrongSize("MultiplyPrepareCall", { expected: 152, actual: end - start });
+  const i = start >> 2;
+  return {
+    a: b.readU64(start + 0),
+    b: b.readU64(start + 8),
+    c: b.readU64(start + 16),
+    strideA: b.readU64(start + 24),
+    strideB: b.readU64(start + 32),
+    strideC: b.readU64(start + 40),
+    m: b.u32[i + 12]!,
+    n: b.u32[i + 13]!,
+    k: b.u32[i + 14]!,
+    lda: b.u32[i + 15]!,
+    ldb: b.u32[i + 16]!,
+    ldc: b.u32[i + 17]!,
+    batchCount: b.u32[i + 18]!,
+    type: b.u32[i + 19]!,
+    transposeA: b.u32[i + 20]!,
+    transposeB: b.u32[i + 21]!,
+    alpha: b.f32[i + 22]!,
+    beta: b.f32[i + 23]!,
+    stream: b.u32[i + 24]!,
+    activation: b.u32[i + 25]!,
+    bias: b.readU64(start + 104),
+    alphaF64: b.f64[(i + 28) >> 1]!,
+    betaF64: b.f64[(i + 30) >> 1]!,
+    scaleA: b.readU64(start + 128),
+    scaleB: b.readU64(start + 136),
+    narrow: b.u32[i + 36]!,
+  };
+}
+
+/** As `multiply`, and is answered when it is queued: for products of which the server's library tells only then that it has no way. */
+export interface MultiplyTryCall {
+  /** Address of A: op(A) has m rows and k columns. */
+  readonly a: number;
+  /** Address of B: op(B) has k rows and n columns. */
+  readonly b: number;
+  /** Address of C, of m rows and n columns; it shares no element with A or B. */
+  readonly c: number;
+  /** Elements from one A of the batch to the next; 0 where all products use the same. */
+  readonly strideA: number;
+  /** Elements from one B of the batch to the next; 0 where all products use the same. */
+  readonly strideB: number;
+  /** Elements from one C of the batch to the next; they do not overlap. */
+  readonly strideC: number;
+  /** Rows of C, 1 to 2^31-1. */
+  readonly m: number;
+  /** Columns of C, 1 to 2^31-1. */
+  readonly n: number;
+  /** Columns of op(A), 1 to 2^31-1. */
+  readonly k: number;
+  /** Elements from one row of A in memory to the next, at least its columns in memory, at most 2^31-1. */
+  readonly lda: number;
+  /** The same of B. */
+  readonly ldb: number;
+  /** The same of C. */
+  readonly ldc: number;
+  /** Number of products, 1 to 2^31-1. */
+  readonly batchCount: number;
+  /** Of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16, 4 f64; or of A and B, and C is f32: 5 f16, 6 bf16; or A and B are i8, and C is i32: 7. */
+  readonly type: number;
+  /** 1 where A stands transposed in memory (k rows, m columns), else 0. */
+  readonly transposeA: number;
+  /** 1 where B stands transposed in memory (n rows, k columns), else 0. */
+  readonly transposeB: number;
+  /** Factor of the product. */
+  readonly alpha: number;
+  /** Factor of what C holds; with 0 it is not read. */
+  readonly beta: number;
+  /** Stream handle, 0 for the default stream. */
+  readonly stream: number;
+  /** What becomes of each result, its bias added: 0 it stays, 1 below 0 it becomes 0 (ReLU), 2 x becomes x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (GELU); of i8 0. */
+  readonly activation: number;
+  /** Address of n elements of C's type, each added to its column of C; 0 for none, as of i8. */
+  readonly bias: number;
+  /** In place of alpha where the type is f64, or of i8: then a whole number of 32 bits; else not read. */
+  readonly alphaF64: number;
+  /** The same in place of beta. */
+  readonly betaF64: number;
+  /** Address of an f32 by which the product is multiplied, beside alpha; 0 for none, as where narrow is 0. */
+  readonly scaleA: number;
+  /** The same of B. */
+  readonly scaleB: number;
+  /** Floats of 8 bits that A and B are: 0 none; 1 both e4m3, 2 A e4m3 and B e5m2, 3 A e5m2 and B e4m3, and the type, 0, 2 or 3, is C's alone. */
+  readonly narrow: number;
+}
+
+export function encodeMultiplyTryCall(w: WireWriter, v: MultiplyTryCall): void {
+  const b = w.reserve(152);
+  const i = w.length >> 2;
+  b.u32[i + 0] = v.a;
+  b.u32[i + 1] = Math.floor(v.a / 0x1_0000_0000);
+  b.u32[i + 2] = v.b;
+  b.u32[i + 3] = Math.floor(v.b / 0x1_0000_0000);
+  b.u32[i + 4] = v.c;
+  b.u32[i + 5] = Math.floor(v.c / 0x1_0000_0000);
+  b.u32[i + 6] = v.strideA;
+  b.u32[i + 7] = Math.floor(v.strideA / 0x1_0000_0000);
+  b.u32[i + 8] = v.strideB;
+  b.u32[i + 9] = Math.floor(v.strideB / 0x1_0000_0000);
+  b.u32[i + 10] = v.strideC;
+  b.u32[i + 11] = Math.floor(v.strideC / 0x1_0000_0000);
+  b.u32[i + 12] = v.m;
+  b.u32[i + 13] = v.n;
+  b.u32[i + 14] = v.k;
+  b.u32[i + 15] = v.lda;
+  b.u32[i + 16] = v.ldb;
+  b.u32[i + 17] = v.ldc;
+  b.u32[i + 18] = v.batchCount;
+  b.u32[i + 19] = v.type;
+  b.u32[i + 20] = v.transposeA;
+  b.u32[i + 21] = v.transposeB;
+  b.f32[i + 22] = v.alpha;
+  b.f32[i + 23] = v.beta;
+  b.u32[i + 24] = v.stream;
+  b.u32[i + 25] = v.activation;
+  b.u32[i + 26] = v.bias;
+  b.u32[i + 27] = Math.floor(v.bias / 0x1_0000_0000);
+  b.f64[(i + 28) >> 1] = v.alphaF64;
+  b.f64[(i + 30) >> 1] = v.betaF64;
+  b.u32[i + 32] = v.scaleA;
+  b.u32[i + 33] = Math.floor(v.scaleA / 0x1_0000_0000);
+  b.u32[i + 34] = v.scaleB;
+  b.u32[i + 35] = Math.floor(v.scaleB / 0x1_0000_0000);
+  b.u32[i + 36] = v.narrow;
+  b.u32[i + 37] = 0;
+  w.length += 152;
+}
+
+export function decodeMultiplyTryCall(b: WireBuffer, start: number, end: number): MultiplyTryCall {
+  if (end - start !== 152) throw wrongSize("MultiplyTryCall", { expected: 152, actual: end - start });
   const i = start >> 2;
   return {
     a: b.readU64(start + 0),

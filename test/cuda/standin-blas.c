@@ -144,8 +144,10 @@ static bool has_integers(const struct operation *o, const struct layout *a, cons
   return a->type == 3 && c->type == 10 && o->epilogue == 1;
 }
 
-static bool has_narrow(const struct operation *o, const struct layout *a, const struct layout *b) {
-  return standin_capability() >= 89 && is_narrow(b->type) && (a->type != 29 || b->type != 29) && o->transpose[0] == 1 && o->transpose[1] == 0;
+/* By NVIDIA's table for cublasLtMatmul(): no two of e5m2; into f32 (whose bias would be bf16, which is not served), f16 and bf16. */
+static bool has_narrow(const struct operation *o, const struct layout *a, const struct layout *b, const struct layout *c) {
+  bool is_in_table = is_narrow(b->type) && (a->type != 29 || b->type != 29) && (c->type == 2 || c->type == 14 || (c->type == 0 && o->epilogue == 1));
+  return standin_capability() >= 89 && is_in_table && o->compute == 68 && o->transpose[0] == 1 && o->transpose[1] == 0;
 }
 
 /* The algorithm that it finds is the alignment that it may count on. */
@@ -159,7 +161,7 @@ API int cublasLtMatmulAlgoGetHeuristic(void *handle, struct operation *o, struct
   if (standin_capability() < 80 && (o->compute == 77 || a->type == 14)) return BLAS_SUCCESS;
   bool is_whole = o->compute == 72;
   if ((is_whole || is_narrow(a->type)) && !is_at_multiples(a, b, c, p->alignment, (uint64_t)inner)) return BLAS_SUCCESS;
-  if (is_whole ? !has_integers(o, a, c) : is_narrow(a->type) && !has_narrow(o, a, b)) return BLAS_SUCCESS;
+  if (is_whole ? !has_integers(o, a, c) : is_narrow(a->type) && !has_narrow(o, a, b, c)) return BLAS_SUCCESS;
   if ((o->scales[0] | o->scales[1]) != 0 && !is_narrow(a->type)) return BLAS_SUCCESS;
   if (wanted != 1 || c != d || inner != other || a->batch_count != c->batch_count) return BLAS_INVALID_VALUE;
   if (c->columns != (o->transpose[1] ? b->rows : b->columns)) return BLAS_INVALID_VALUE;
@@ -262,6 +264,8 @@ API int cublasLtMatmul(void *handle, struct operation *o, const void *alpha, uin
   /* A product of other alignment than it was planned for goes wrong on a card. */
   if (a % algorithm[0] != 0 || b % algorithm[1] != 0 || c % algorithm[2] != 0) return BLAS_INVALID_VALUE;
   if (standin_current->error != SUCCESS) return BLAS_EXECUTION_FAILED;
+  /* As NVIDIA's of CUDA 13 seems to, which finds a way and refuses it then. */
+  if ((o->scales[0] | o->scales[1]) % 16 != 0) return BLAS_NOT_SUPPORTED;
   struct product *p = malloc(sizeof *p);
   double first = standin_load(o->scale, (uint64_t)alpha, 0), second = standin_load(o->scale, (uint64_t)beta, 0);
   *p = (struct product){*o, *la, *lb, *lc, a, b, c, first, second};

@@ -135,8 +135,8 @@ static cublasStatus_t judge_all(const struct question *q, const uint32_t alignme
     struct product product = product_of(q, aligned(alignments[0], (int)q->a->type), aligned(alignments[1], (int)q->b->type),
                                         (void *)(uintptr_t)aligned(alignments[3], result));
     if ((o->epilogue & EPILOGUE_BIAS) != 0) product.bias = (uint64_t)(uintptr_t)aligned(o->bias == 0 ? 256 : (uint32_t)o->bias | 256, result);
-    /* They are set before it is asked, or stand for those to come. */
-    product.scale_a = product.scale_a == 0 ? 0 : 256, product.scale_b = product.scale_b == 0 ? 0 : 256;
+    /* They are set before it is asked, or stand for those to come: of them counts what they can be divided by. */
+    product.scale_a = product.scale_a == 0 ? 0 : product.scale_a % 256 + 256, product.scale_b = product.scale_b == 0 ? 0 : product.scale_b % 256 + 256;
     status = can_multiply(&product);
     if (status == CUBLAS_STATUS_NOT_SUPPORTED) *reason = "the server cannot compute it";
     return status;

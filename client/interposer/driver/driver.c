@@ -68,8 +68,8 @@ static CUresult await_answer(struct answer *answer) {
     return result;
 }
 
-CUresult answer_of_call(struct answer *answer) {
-    call_end_expecting(&driver.connection, answer, NULL);
+CUresult answer_of_call(struct answer *answer, uint64_t *mark) {
+    call_end_expecting(&driver.connection, answer, mark);
     return await_answer(answer);
 }
 
@@ -128,7 +128,7 @@ static CUresult ask_for_device(uint32_t index, struct answer *answer) {
     uint8_t *at = call_begin(&driver.connection, SLUICE_OP_ATTACH, sluice_size_attach_call(&call));
     if (at == NULL) return connection_result();
     sluice_encode_attach_call(at, &call);
-    return answer_of_call(answer);
+    return answer_of_call(answer, NULL);
 }
 
 static CUresult attach_device(uint32_t index) {

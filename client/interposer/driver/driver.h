@@ -308,11 +308,11 @@ void trace_call(const char *name, CUresult result);
         uint8_t *at = call_begin(&driver.connection, SLUICE_OP_##OP, sluice_size_##name##_call(call));                                  \
         if (at == NULL) return connection_result();                                                                                     \
         sluice_encode_##name##_call(at, call);                                                                                          \
-        return answer_of_call(answer);                                                                                                  \
+        return answer_of_call(answer, NULL);                                                                                            \
     }
 
-/* Ends the call begun last, waits for its answer. */
-CUresult answer_of_call(struct answer *answer);
+/* Ends the call begun last, waits for its answer; of work of a stream `mark` becomes its place, as call_end() has it. */
+CUresult answer_of_call(struct answer *answer, uint64_t *mark);
 
 /* An empty answer to fill. */
 #define ANSWER_INITIAL {.into = NULL}

@@ -13,6 +13,7 @@
 DEFINE_SEND(multiply, MULTIPLY)
 DEFINE_ASK(multiply_prepare, MULTIPLY_PREPARE)
 _Static_assert(sizeof(struct sluice_multiply_prepare_call) == sizeof(struct sluice_multiply_call), "both calls have the same fields");
+_Static_assert(sizeof(struct sluice_multiply_try_call) == sizeof(struct sluice_multiply_call), "both calls have the same fields");
 
 /* By the wire's numbers of types. */
 static const uint8_t factor_bytes[] = {4, 4, 2, 2, 8, 2, 2, 1}, result_bytes[] = {4, 4, 2, 2, 8, 4, 4, 4};
@@ -78,12 +79,15 @@ static uint64_t magnitude_of(uint64_t number) {
     return number <= 0xffff ? 0 : 64 - (uint64_t)__builtin_clzll(number);
 }
 
-/* What products must have in common so that all can be computed where one can: not their sizes, but what these and the addresses are divided by. */
-static uint64_t kind_of(const struct sluice_multiply_call *call, const struct device *device) {
+/*
+ * What products must have in common so that all can be computed where one can: not their sizes, but what these and the addresses are divided by. Those that
+ * have been computed are kinds beside those that were asked about.
+ */
+static uint64_t kind_of(const struct sluice_multiply_call *call, const struct device *device, bool is_computed) {
     uint64_t factor = bytes_of_factor(call), result = result_bytes[call->type];
     const uint64_t traits[] = {
-        device->index, call->type, call->transpose_a, call->transpose_b, call->activation, call->bias != 0, call->batch_count > 1,
-        call->narrow, call->scale_a != 0, call->scale_b != 0,
+        is_computed, device->index, call->type, call->transpose_a, call->transpose_b, call->activation, call->bias != 0, call->batch_count > 1,
+        call->narrow, call->scale_a != 0, call->scale_b != 0, alignment_of(call->scale_a), alignment_of(call->scale_b),
         alignment_of(call->a), alignment_of(call->b), alignment_of(call->c), alignment_of(call->bias),
         alignment_of(call->lda * factor), alignment_of(call->ldb * factor), alignment_of(call->ldc * result),
         alignment_of(call->stride_a * factor), alignment_of(call->stride_b * factor), alignment_of(call->stride_c * result),
@@ -102,23 +106,33 @@ static void remember(uint64_t kind, bool is_refused) {
     for (uint64_t i = 0; i < PROBES; i++) {
         uint_least64_t empty = 0;
         if (atomic_compare_exchange_strong(&kinds[(kind + i) % KINDS], &empty, kind | is_refused)) return;
-        if ((empty & ~(uint64_t)1) == kind) return;
+        if ((empty & ~(uint64_t)1) != kind) continue;
+        atomic_store(&kinds[(kind + i) % KINDS], kind | is_refused);
+        return;
     }
     atomic_store(&kinds[kind % KINDS], kind | is_refused);
 }
 
-/* CUDA_ERROR_NOT_SUPPORTED, after a line of the server's, where it cannot compute such a product. A trip for the first of each kind. */
-static CUresult ask_kind(const struct sluice_multiply_call *call, const struct device *device) {
-    uint64_t kind = kind_of(call, device);
+static bool recall(uint64_t kind, CUresult *result) {
     for (uint64_t i = 0; i < PROBES; i++) {
         uint64_t known = atomic_load_explicit(&kinds[(kind + i) % KINDS], memory_order_relaxed);
-        if ((known & ~(uint64_t)1) == kind) return (known & 1) != 0 ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
+        if ((known & ~(uint64_t)1) != kind) continue;
+        *result = (known & 1) != 0 ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
+        return true;
     }
+    return false;
+}
+
+/* CUDA_ERROR_NOT_SUPPORTED, after a line of the server's, where it cannot compute such a product. A trip for the first of each kind. */
+static CUresult ask_kind(const struct sluice_multiply_call *call, const struct device *device) {
+    uint64_t kind = kind_of(call, device, false);
+    CUresult result;
+    if (recall(kind, &result)) return result;
     trace("the server is asked about a kind of matrix product");
     struct answer answer = ANSWER_INITIAL;
     struct sluice_multiply_prepare_call question;
     memcpy(&question, call, sizeof question);
-    CUresult result = ask_multiply_prepare(&question, &answer);
+    result = ask_multiply_prepare(&question, &answer);
     if (result == CUDA_SUCCESS) answer_release(&answer);
     /* Want of memory may pass. */
     if (result == CUDA_SUCCESS || (result == CUDA_ERROR_NOT_SUPPORTED && connection_result() == CUDA_SUCCESS)) remember(kind, result != CUDA_SUCCESS);
@@ -138,11 +152,32 @@ API(sluiceCanMultiply, (const struct sluice_multiply_call *product), (product)) 
     return ask_kind(&call, context->device);
 }
 
+/* What is refused is a kind that cannot be computed from then on. */
+static CUresult try_out(const struct sluice_multiply_call *call, uint64_t computed, struct stream *stream) {
+    struct answer answer = ANSWER_INITIAL;
+    struct sluice_multiply_try_call tried;
+    memcpy(&tried, call, sizeof tried);
+    uint8_t *at = call_begin(&driver.connection, SLUICE_OP_MULTIPLY_TRY, sluice_size_multiply_try_call(&tried));
+    if (at == NULL) return connection_result();
+    sluice_encode_multiply_try_call(at, &tried);
+    CUresult result = answer_of_call(&answer, &stream->last);
+    if (result == CUDA_SUCCESS) {
+        answer_release(&answer);
+        remember(computed, false);
+    } else if (result == CUDA_ERROR_NOT_SUPPORTED && connection_result() == CUDA_SUCCESS) {
+        remember(kind_of(call, stream->device, false), true);
+    }
+    return result;
+}
+
+/* Of floats of 8 bits cuBLASLt refuses some products that it has found a way for: the first of each kind is waited for. */
 static CUresult queue(const struct sluice_multiply_call *product, struct stream *stream) {
     struct sluice_multiply_call call = *product;
     call.stream = stream->id;
     CUresult result = managed_release(stream->device);
-    return result == CUDA_SUCCESS ? send_multiply(&call, &stream->last) : result;
+    if (result != CUDA_SUCCESS) return result;
+    uint64_t computed = kind_of(&call, stream->device, true);
+    return call.narrow == 0 || recall(computed, &result) ? send_multiply(&call, &stream->last) : try_out(&call, computed, stream);
 }
 
 CUresult replay_multiply(const struct sluice_multiply_call *product, struct stream *stream) {

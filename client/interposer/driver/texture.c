@@ -36,7 +36,7 @@ DEFINE_SEND(surface_destroy, SURFACE_DESTROY)
         if (at == NULL) return connection_result();                                                                                     \
         call->handle = atomic_fetch_add(&driver.counter, 1) + 1;                                                                        \
         sluice_encode_##name##_call(at, call);                                                                                          \
-        CUresult result = answer_of_call(&answer);                                                                                      \
+        CUresult result = answer_of_call(&answer, NULL);                                                                                \
         if (result != CUDA_SUCCESS) return result;                                                                                      \
         if (sluice_decode_##name##_answer(answer.body, answer.body_bytes, &made) != 0) result = CUDA_ERROR_UNKNOWN;                     \
         else *object = made.object;                                                                                                     \

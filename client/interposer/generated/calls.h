@@ -75,7 +75,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 }
 
 #define SLUICE_PROTOCOL_VERSION 2
-#define SLUICE_FINGERPRINT "229414c2b91c95a6"
+#define SLUICE_FINGERPRINT "5a39d5186277cd04"
 #define SLUICE_FRAME_BYTES_MAX 2097152
 #define SLUICE_CALL_DATA_BYTES_MAX 1048576
 #define SLUICE_BATCH_BYTES 65536
@@ -142,6 +142,7 @@ static inline int sluice_take_list(const uint8_t *body, size_t byte_count, size_
 #define SLUICE_OP_HEAP 45
 #define SLUICE_OP_STACK_LIMIT 46
 #define SLUICE_OP_MULTIPLY_PREPARE 47
+#define SLUICE_OP_MULTIPLY_TRY 56
 #define SLUICE_OP_LIBRARY_OPEN 48
 #define SLUICE_OP_DNN_DESCRIBE 49
 #define SLUICE_OP_LIBRARY_FORGET 50
@@ -357,6 +358,7 @@ static inline const char *sluice_call_name(uint32_t opcode) {
     case 45: return "heap";
     case 46: return "stackLimit";
     case 47: return "multiplyPrepare";
+    case 56: return "multiplyTry";
     case 48: return "libraryOpen";
     case 49: return "dnnDescribe";
     case 50: return "libraryForget";
@@ -2248,6 +2250,97 @@ static inline size_t sluice_size_multiply_prepare_call(const struct sluice_multi
 }
 
 static inline void sluice_encode_multiply_prepare_call(uint8_t *at, const struct sluice_multiply_prepare_call *v) {
+    memcpy(at + 0, &v->a, sizeof v->a);
+    memcpy(at + 8, &v->b, sizeof v->b);
+    memcpy(at + 16, &v->c, sizeof v->c);
+    memcpy(at + 24, &v->stride_a, sizeof v->stride_a);
+    memcpy(at + 32, &v->stride_b, sizeof v->stride_b);
+    memcpy(at + 40, &v->stride_c, sizeof v->stride_c);
+    memcpy(at + 48, &v->m, sizeof v->m);
+    memcpy(at + 52, &v->n, sizeof v->n);
+    memcpy(at + 56, &v->k, sizeof v->k);
+    memcpy(at + 60, &v->lda, sizeof v->lda);
+    memcpy(at + 64, &v->ldb, sizeof v->ldb);
+    memcpy(at + 68, &v->ldc, sizeof v->ldc);
+    memcpy(at + 72, &v->batch_count, sizeof v->batch_count);
+    memcpy(at + 76, &v->type, sizeof v->type);
+    memcpy(at + 80, &v->transpose_a, sizeof v->transpose_a);
+    memcpy(at + 84, &v->transpose_b, sizeof v->transpose_b);
+    memcpy(at + 88, &v->alpha, sizeof v->alpha);
+    memcpy(at + 92, &v->beta, sizeof v->beta);
+    memcpy(at + 96, &v->stream, sizeof v->stream);
+    memcpy(at + 100, &v->activation, sizeof v->activation);
+    memcpy(at + 104, &v->bias, sizeof v->bias);
+    memcpy(at + 112, &v->alpha_f64, sizeof v->alpha_f64);
+    memcpy(at + 120, &v->beta_f64, sizeof v->beta_f64);
+    memcpy(at + 128, &v->scale_a, sizeof v->scale_a);
+    memcpy(at + 136, &v->scale_b, sizeof v->scale_b);
+    memcpy(at + 144, &v->narrow, sizeof v->narrow);
+    sluice_put_u32(at + 148, 0);
+}
+
+/* As `multiply`, and is answered when it is queued: for products of which the server's library tells only then that it has no way. */
+struct sluice_multiply_try_call {
+    /* Address of A: op(A) has m rows and k columns. */
+    uint64_t a;
+    /* Address of B: op(B) has k rows and n columns. */
+    uint64_t b;
+    /* Address of C, of m rows and n columns; it shares no element with A or B. */
+    uint64_t c;
+    /* Elements from one A of the batch to the next; 0 where all products use the same. */
+    uint64_t stride_a;
+    /* Elements from one B of the batch to the next; 0 where all products use the same. */
+    uint64_t stride_b;
+    /* Elements from one C of the batch to the next; they do not overlap. */
+    uint64_t stride_c;
+    /* Rows of C, 1 to 2^31-1. */
+    uint32_t m;
+    /* Columns of C, 1 to 2^31-1. */
+    uint32_t n;
+    /* Columns of op(A), 1 to 2^31-1. */
+    uint32_t k;
+    /* Elements from one row of A in memory to the next, at least its columns in memory, at most 2^31-1. */
+    uint32_t lda;
+    /* The same of B. */
+    uint32_t ldb;
+    /* The same of C. */
+    uint32_t ldc;
+    /* Number of products, 1 to 2^31-1. */
+    uint32_t batch_count;
+    /* Of all operands: 0 f32, 1 tf32 (f32 in memory, rounded to tf32 for the products), 2 f16, 3 bf16, 4 f64; or of A and B, and C is f32: 5 f16, 6 bf16; or A and B are i8, and C is i32: 7. */
+    uint32_t type;
+    /* 1 where A stands transposed in memory (k rows, m columns), else 0. */
+    uint32_t transpose_a;
+    /* 1 where B stands transposed in memory (n rows, k columns), else 0. */
+    uint32_t transpose_b;
+    /* Factor of the product. */
+    float alpha;
+    /* Factor of what C holds; with 0 it is not read. */
+    float beta;
+    /* Stream handle, 0 for the default stream. */
+    uint32_t stream;
+    /* What becomes of each result, its bias added: 0 it stays, 1 below 0 it becomes 0 (ReLU), 2 x becomes x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (GELU); of i8 0. */
+    uint32_t activation;
+    /* Address of n elements of C's type, each added to its column of C; 0 for none, as of i8. */
+    uint64_t bias;
+    /* In place of alpha where the type is f64, or of i8: then a whole number of 32 bits; else not read. */
+    double alpha_f64;
+    /* The same in place of beta. */
+    double beta_f64;
+    /* Address of an f32 by which the product is multiplied, beside alpha; 0 for none, as where narrow is 0. */
+    uint64_t scale_a;
+    /* The same of B. */
+    uint64_t scale_b;
+    /* Floats of 8 bits that A and B are: 0 none; 1 both e4m3, 2 A e4m3 and B e5m2, 3 A e5m2 and B e4m3, and the type, 0, 2 or 3, is C's alone. */
+    uint32_t narrow;
+};
+
+static inline size_t sluice_size_multiply_try_call(const struct sluice_multiply_try_call *v) {
+    (void)v;
+    return 152;
+}
+
+static inline void sluice_encode_multiply_try_call(uint8_t *at, const struct sluice_multiply_try_call *v) {
     memcpy(at + 0, &v->a, sizeof v->a);
     memcpy(at + 8, &v->b, sizeof v->b);
     memcpy(at + 16, &v->c, sizeof v->c);

@@ -108,8 +108,8 @@ function keyOf({ type, m, n, k, batchCount, a, b, c, bias, activation, narrow }:
     batchStride,
     alignmentOf(address),
   ];
-  const scales = [narrow?.scaleA, narrow?.scaleB].map((scale) => scale !== undefined);
-  const end = [activation, bias === undefined ? 0 : alignmentOf(bias), narrow?.a, narrow?.b, scales];
+  const beside = [bias, narrow?.scaleA, narrow?.scaleB].map((at) => (at === undefined ? 0 : alignmentOf(at)));
+  const end = [activation, narrow?.a, narrow?.b, beside];
   return [type, m, n, k, batchCount, a.transposed, b.transposed, shape(a), shape(b), shape(c), end].join();
 }
 
