@@ -79,7 +79,8 @@ describe("leases that were promised parts of a device's time", () => {
     // The first kernel of each has to be compiled, beside one that takes all cores.
     await waitFor("work of both", () => clients.every(({ done }) => done > 0), 60_000);
     await partsOf(clients, KERNELS / 2);
-    const [most, least] = await partsOf(clients, KERNELS / 2);
+    // For long, since a busy machine may let one of them stand for half a second.
+    const [most, least] = await partsOf(clients, 2 * KERNELS);
     expect(most).toBeGreaterThan(0.7);
     expect(least).toBeGreaterThan(0.02);
     server.kill("SIGKILL");
