@@ -60,9 +60,8 @@ export async function leftOver(
 
 /** Whether it is a process that has memory of the card, or the driver by itself. */
 function holders({ details }: DeviceDescription): string {
-  const nvml = Nvml.load();
-  const device = nvml?.device(details?.uuid ?? "");
-  const processes = device === undefined || "status" in device ? undefined : nvml?.processes(device);
+  const shown = Nvml.showing(details?.uuid ?? "");
+  const processes = shown?.nvml.processes(shown.device);
   if (processes === undefined) return "NVML does not tell which processes have memory of it";
   const told = processes.map(({ bytes }) => `[${bytes ?? "?"}] bytes`).join(", ");
   return processes.length === 0 ? "no process has any: the driver keeps it" : `processes have of it ${told}`;

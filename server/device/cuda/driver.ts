@@ -35,10 +35,8 @@ const CONTEXT_BYTES_MAX = 4 * 1024 ** 3;
 
 /** Memory that anybody uses on the device; undefined where NVML does not tell. */
 function usedBytes(description: DeviceDescription): number | undefined {
-  const monitor = Nvml.load();
-  const monitored = monitor?.device(description.details?.uuid ?? "");
-  if (monitor === undefined || monitored === undefined || !("handle" in monitored)) return undefined;
-  return monitor.memory(monitored)?.usedBytes;
+  const shown = Nvml.showing(description.details?.uuid ?? "");
+  return shown?.nvml.memory(shown.device)?.usedBytes;
 }
 
 /** A fresh slice holds zeros, and then what is written to it. */

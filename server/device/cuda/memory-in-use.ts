@@ -3,7 +3,7 @@
  * memory of the device at the same time; by what all of them have where it says nothing of this process, as in some containers and on virtual cards.
  */
 import type { CudaContext } from "./context.ts";
-import { Nvml, type NvmlDevice } from "./nvml.ts";
+import { type MonitoredDevice, Nvml } from "./nvml.ts";
 
 /** In bytes. */
 interface InUse {
@@ -15,7 +15,7 @@ export class MemoryInUse {
   readonly #context: CudaContext;
   readonly #uuid: string;
   /** Looked for when it is first needed: NVML takes its time to start. */
-  #monitored: { readonly nvml: Nvml; readonly device: NvmlDevice } | undefined | "unknown" = "unknown";
+  #monitored: MonitoredDevice | undefined | "unknown" = "unknown";
 
   constructor(context: CudaContext, uuid: string) {
     this.#context = context;
@@ -23,7 +23,7 @@ export class MemoryInUse {
   }
 
   now(): InUse {
-    this.#monitored = this.#monitored === "unknown" ? this.#find() : this.#monitored;
+    this.#monitored = this.#monitored === "unknown" ? Nvml.showing(this.#uuid) : this.#monitored;
     this.#context.enterToRelease();
     const [free, total] = [new BigUint64Array(1), new BigUint64Array(1)];
     // A context that is lost tells nothing, and takes nothing any more.
@@ -38,11 +38,5 @@ export class MemoryInUse {
   since(before: InUse): number {
     const after = this.now();
     return before.own === undefined || after.own === undefined ? after.all - before.all : after.own - before.own;
-  }
-
-  #find(): { readonly nvml: Nvml; readonly device: NvmlDevice } | undefined {
-    const nvml = Nvml.load();
-    const device = nvml?.device(this.#uuid);
-    return nvml === undefined || device === undefined || "status" in device ? undefined : { nvml, device };
   }
 }

@@ -64,6 +64,11 @@ export interface NvmlDevice {
   readonly card: number;
 }
 
+export interface MonitoredDevice {
+  readonly nvml: Nvml;
+  readonly device: NvmlDevice;
+}
+
 export interface NvmlMemory {
   readonly totalBytes: number;
   readonly reservedBytes: number;
@@ -91,6 +96,13 @@ export class Nvml {
     const path = nvmlPath();
     if (!loaded.has(path)) loaded.set(path, Nvml.#load(path));
     return loaded.get(path);
+  }
+
+  /** NVML with the device of that UUID; undefined where it is not there, or does not show it. */
+  static showing(uuid: string): MonitoredDevice | undefined {
+    const nvml = Nvml.load();
+    const device = nvml?.device(uuid);
+    return nvml === undefined || device === undefined || "status" in device ? undefined : { nvml, device };
   }
 
   static #load(path: string): Nvml | undefined {
