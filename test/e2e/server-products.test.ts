@@ -136,6 +136,23 @@ test.each<[string, string, Parameters<typeof raw.multiply>[0]]>([
   await session.close();
 });
 
+test.each<[string, string, Parameters<typeof raw.multiply>[0]]>([
+  ["plain", "OK", {}],
+  ["of floats of 8 bits with scales", "OK", { narrow: 2, type: 3, scaleA: ARENA + 4, scaleB: ARENA + 8 }],
+  ["of an unknown type", "BAD_ARGUMENT", { type: 8 }],
+  ["at an odd address", "BAD_ARGUMENT", { a: ARENA + 2 }],
+  ["in memory that is not allocated", "NOT_ALLOCATED", { c: ARENA + 2 * BYTES }],
+  ["with a scale outside the arena", "ADDRESS_OUTSIDE_ARENA", { narrow: 2, scaleA: 4096 }],
+  ["in a stream that is not there", "NO_SUCH_HANDLE", { stream: 7 }],
+])("a product %s that is tried is answered %s, and the session goes on", async (_, code, fields) => {
+  const session = await RawSession.open(server.data, lease);
+  expect((await session.ask(raw.attach())).code).toBe("OK");
+  session.send(raw.allocate(ARENA, BYTES));
+  expect((await session.ask(raw.multiply(fields, 56))).code).toBe(code);
+  expect((await session.ask(raw.memoryInfo())).code).toBe("OK");
+  await session.close();
+});
+
 test("a product in a stream of another device is refused", async () => {
   expect(await after(raw.streamCreate(1, 1), raw.multiply({ stream: 1 }))).toBe("NO_SUCH_HANDLE");
 });
