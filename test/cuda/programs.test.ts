@@ -24,17 +24,31 @@ afterAll(async () => {
   await server?.stop();
 });
 
+/** What a program has used that does something so many times. */
+async function usedBy(program: string, times: number): Promise<Usage__Output> {
+  const used: Usage__Output[] = [];
+  const onUsage = (usage: Usage__Output): void => void used.push(usage);
+  const { code, stderr } = await runProgram({ server, command: [program, String(times)], onUsage });
+  expect(code, stderr).toBe(0);
+  return used[0]!;
+}
+
 describe.skipIf(isMissing)("a program in C against cuBLAS, whose products the server's cuBLASLt computes", () => {
+  const flags = ["-l:libcublas.so.13", "-l:libcublasLt.so.13", "-lm"];
+  const compiled = (name: string): string =>
+    compileProgram(`test/interposer/blas/${name}.c`, { flags, suffix: "-card" });
   // Of the others the stand-in would have to run kernels.
-  it.each(["integers", "light", "narrow", "products", "vectors"].map((name) => `test/interposer/blas/${name}.c`))(
-    "%s",
-    async (source) => {
-      const flags = ["-l:libcublas.so.13", "-l:libcublasLt.so.13", "-lm"];
-      const program = compileProgram(source, { flags, suffix: "-card" });
-      const { code, stdout, stderr } = await runProgram({ server, command: [program] });
-      expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
-    },
-  );
+  it.each(["integers", "light", "narrow", "products", "vectors"])("%s", async (name) => {
+    const { code, stdout, stderr } = await runProgram({ server, command: [compiled(name)] });
+    expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
+  });
+
+  it("waits for the first product of floats of 8 bits of its kind alone", async () => {
+    const program = compiled("narrow");
+    const [few, many] = [await usedBy(program, 2), await usedBy(program, 42)];
+    expect(many.answers).toBe(few.answers);
+    expect(many.calls - few.calls).toBe(40);
+  });
 });
 
 describe.skipIf(isMissing)("a program in C against cuDNN, whose work the server's cuDNN does", () => {
@@ -54,24 +68,18 @@ describe.skipIf(isMissing)("a program in C against cuDNN, whose work the server'
     expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: "ok\n" });
   });
 
-  const usedBy = async (name: string, times: number): Promise<Usage__Output> => {
-    const program = compileProgram(`test/interposer/dnn/${name}.c`, { flags, suffix: "-card" });
-    const used: Usage__Output[] = [];
-    const onUsage = (usage: Usage__Output): void => void used.push(usage);
-    const { code, stderr } = await runProgram({ server, command: [program, String(times)], onUsage });
-    expect(code, stderr).toBe(0);
-    return used[0]!;
-  };
+  const used = (name: string, times: number): Promise<Usage__Output> =>
+    usedBy(compileProgram(`test/interposer/dnn/${name}.c`, { flags, suffix: "-card" }), times);
 
   it("waits for nothing once it has done a kind of work, and sends that alone, whatever descriptors it makes for it", async () => {
-    const [few, many] = [await usedBy("batch-norms", 2), await usedBy("batch-norms", 42)];
+    const [few, many] = [await used("batch-norms", 2), await used("batch-norms", 42)];
     expect(many.answers).toBe(few.answers);
     // One forward and one backward each.
     expect(many.calls - few.calls).toBe(2 * 40);
   });
 
   it("asks once what an RNN takes and where its weights lie, by whatever descriptors, and whether it drops something or not", async () => {
-    const [few, many] = [await usedBy("lstm", 2), await usedBy("lstm", 12)];
+    const [few, many] = [await used("lstm", 2), await used("lstm", 12)];
     // What is read of the device: one result after another, of three each time.
     expect(many.answers - few.answers).toBe(3 * 10);
     // Beside that what is cleared, four times, and forward and backward twice.
