@@ -254,10 +254,16 @@ describe.skipIf(standinMissing !== undefined)("discovery of CUDA devices", () =>
   it("measures what a context takes of the card", async () => {
     const [device] = await cudaDriver.discover("0");
     expect(await cudaDriver.probe!(device!)).toEqual({ overheadBytes: (96 + 256) * MiB });
-    // Whatever others give back meanwhile must not make a lease look cheaper than any is.
+    // Whatever others give back meanwhile must not make a lease look cheaper than any is, nor dearer once they have.
     standin.occupy(0, 60 * MiB);
     standin.inject({ function: "cuMemHostAlloc", code: 9996 });
-    expect(await cudaDriver.probe!(device!), "others have given memory back").toEqual({});
+    expect(await cudaDriver.probe!(device!), "others have given memory back").toEqual({
+      overheadBytes: (96 + 256) * MiB,
+    });
+    const MANY = 3;
+    standin.occupy(0, MANY * 60 * MiB);
+    standin.inject({ function: "cuMemHostAlloc", code: 9996, count: MANY });
+    expect(await cudaDriver.probe!(device!), "others give memory back again and again").toEqual({});
     for (const name of ["nvmlDeviceGetMemoryInfo_v2", "nvmlDeviceGetHandleByUUID"]) {
       standin.inject({ function: name, code: 3, count: -1 });
       expect(await cudaDriver.probe!(device!), "only NVML tells").toEqual({});
