@@ -6,7 +6,7 @@ import { TailReader, utf8Encode, type WireBuffer, type WireWriter } from "../wir
 export const PROTOCOL_VERSION = 2;
 
 /** Names the table of calls; both ends must have the same. */
-export const FINGERPRINT = "5a39d5186277cd04";
+export const FINGERPRINT = "557fe46a5ac151e1";
 
 export const FrameKind = {
   GREETING: 1,

@@ -112,6 +112,18 @@ static void check_qr(int type, CUdeviceptr infos) {
     end(&b);
 }
 
+/* Of matrices with nothing in them there need be no list, as there need be none of none. */
+static void check_empty(int type, CUdeviceptr infos) {
+    int info = 1;
+    STATUS(geqrfBatched[type](handle, M, 0, 0, M, 0, &info, BATCH), OK);
+    EXPECT(info == 0);
+    STATUS(geqrfBatched[type](handle, 0, N, 0, 1, 0, &info, BATCH), OK);
+    EXPECT(info == 0);
+    STATUS(getrfBatched[type](handle, 0, 0, 1, 0, infos, BATCH), OK);
+    STATUS(getrfBatched[type](handle, N, 0, N, 0, infos, BATCH), BLAS_INVALID_VALUE);
+    STATUS(geqrfBatched[type](handle, M, N, 0, M, 0, &info, BATCH), BLAS_INVALID_VALUE);
+}
+
 /* Lists and pivots that are too short or somewhere else, sizes that are none, and matrices that the list leads nowhere. */
 static void check_refused(CUdeviceptr pivots, CUdeviceptr infos) {
     struct batch a = batch_of(0, N, N), b = batch_of(0, N, COLUMNS);
@@ -161,6 +173,7 @@ int main(void) {
     for (int type = 0; type < 4; type++) {
         check_lu(type, pivots, infos);
         check_qr(type, infos);
+        check_empty(type, infos);
     }
     check_refused(pivots, infos);
     check_graph(stream, infos);
