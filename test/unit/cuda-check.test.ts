@@ -1,10 +1,12 @@
 /** What `check:gpu` decides of cards that nobody here has, what it prints, and what it does not tell. Without a card and without a run. */
-import { describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { standin, standinMissing } from "../cuda/standin.ts";
 import { leakRow, leftOver, lookForOthers, sharedBytes, usedBytes } from "../gpu/card-memory.ts";
+import { checks, NotHere, type Stage } from "../gpu/end-to-end.ts";
 import { driversVariables, forgetUsers } from "../gpu/environment.ts";
+import type { Card, Group } from "../gpu/group-tools.ts";
 import { firstGroup, groups, limitFor } from "../gpu/groups.ts";
 import { eachPart, type Row } from "../gpu/job.ts";
 import { casesFor, workersFor } from "../gpu/kernel-groups.ts";
@@ -12,6 +14,7 @@ import { readOptions, usage } from "../gpu/options.ts";
 import { namesHere, withoutNames, withoutNamesIn } from "../gpu/privacy.ts";
 import { judge, sharesFor, targetsOf } from "../gpu/programs.ts";
 import { renderFailures, renderSums, renderTable, sumsOf, wrapped } from "../gpu/report.ts";
+import { type Outcome, runGroups } from "../gpu/run-groups.ts";
 import { kernelCases } from "../kernels/cases.ts";
 
 vi.mock("node:os", async (original) => ({
@@ -97,6 +100,98 @@ describe("the time of a group", () => {
         "remote kernels",
       ),
     );
+  });
+});
+
+describe("the groups of a run", () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+    vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.restoreAllMocks();
+  });
+
+  /** What comes of groups that have ten seconds each, and how often it was kept. */
+  async function outcomeOf(runs: Readonly<Record<string, Group>>): Promise<Outcome & { saves: number }> {
+    const outcome: Outcome = { rows: [], seconds: {}, isComplete: false, inventory: {} };
+    const device = { id: "cuda:0" } as DeviceDescription;
+    const inventory = Promise.resolve({ cpu: "fast" });
+    const card = { device, usedBefore: undefined, groupLimitS: 10, returnLimitMs: 1, inventory } as unknown as Card;
+    const plans = Object.entries(runs).map(
+      ([name, run]) => [name, { run, reserveS: 1, limitS: 10, does: name }] as const,
+    );
+    let saves = 0;
+    const running = runGroups(plans, { card, outcome, save: () => void saves++ });
+    await vi.advanceTimersByTimeAsync(60_000);
+    await running;
+    return { ...outcome, saves };
+  }
+  const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+  const well: Group = async function* () {
+    yield { group: "well", name: "it is well", ok: true };
+  };
+
+  it("goes on with the next when one cannot run, takes the time of the others or hangs, and says why", async () => {
+    const { rows, isComplete, inventory, seconds, saves } = await outcomeOf({
+      async *broken() {
+        yield { group: "broken", name: "a first row", ok: true };
+        throw new Error("ENOENT: no such folder");
+      },
+      async *slow() {
+        for (let row = 0; ; row++) {
+          await pause(3_000);
+          yield { group: "slow", name: `row ${row}`, ok: true };
+        }
+      },
+      async *hung() {
+        await new Promise(() => undefined);
+        yield* well({} as Card);
+      },
+      well,
+    });
+    const end = { name: "the rest of the group", ok: false };
+    const over = "[10] seconds of the group are over (--group-limit gives a slow machine more)";
+    expect(rows).toMatchObject([
+      { group: "broken", name: "a first row" },
+      { group: "broken", name: "the group comes to its end", ok: false, note: "ENOENT: no such folder" },
+      ...[0, 1, 2, 3].map((row) => ({ group: "slow", name: `row ${row}` })),
+      { group: "slow", ...end, note: over },
+      { group: "hung", ...end, note: `${over}, and it does not end` },
+      { group: "well", ok: true },
+      { name: "bytes left on the card at the end", isSkipped: true },
+    ]);
+    expect(isComplete).toBe(true);
+    expect(inventory).toEqual({ cpu: "fast" });
+    expect(seconds["slow"]).toBeCloseTo(12);
+    // While a group runs too, where two seconds have gone by; twice behind each group, and at the end.
+    expect(saves).toBe(4 + 1 + 2 * 4 + 1);
+  });
+
+  it("do nothing more where what all need fails", async () => {
+    const { rows, isComplete } = await outcomeOf({
+      async *start() {
+        yield { group: "start", name: "a kernel is compiled and computes", isNeeded: true, ok: false };
+      },
+      well,
+    });
+    const note = "not run, for without this nothing else can be: a kernel is compiled and computes";
+    expect(rows.slice(0, 2)).toMatchObject([
+      { group: "start", ok: false },
+      { group: "well", name: "the group", isSkipped: true, note },
+    ]);
+    expect(isComplete).toBe(false);
+  });
+});
+
+describe("a promise that the machine has no room for", () => {
+  it("is left out, with the reason", async () => {
+    const pool = { devices: async () => [{ sliceBytesMax: 2 * MiB }] };
+    const [, check] = Object.entries(checks).find(([name]) => name.startsWith("the largest slice"))!;
+    const found = check({ pool, roomBytes: MiB } as unknown as Stage);
+    await expect(found).rejects.toThrow(NotHere);
+    await expect(found).rejects.toThrow(/^others use the card, of which \[1048576] bytes are free/);
   });
 });
 
