@@ -2,8 +2,8 @@
  * Unmodified programs in CUDA C on borrowed slices of the cpu device, where nvcc is there to build them. Each checks its own results and
  * prints `ok` as its last line.
  */
-import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -39,8 +39,18 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+const run = (...command: readonly string[]) => runProgram({ ...lent, command });
+
 describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
-  const run = (...command: readonly string[]) => runProgram({ ...lent, command });
+  let built: string | undefined;
+  /** Those whose device code is linked, in one, since nvcc takes as long for each file. */
+  const linked = (): string => {
+    if (built !== undefined) return built;
+    const source = join(folder, "linked.cu");
+    bundle(["test/interposer/linked/main.cu", "test/interposer/launches/tree.cu"], source);
+    built = compileProgram(source, { flags: [...ptx, "-rdc=true", "-lcudadevrt", "test/interposer/linked/parts.cu"] });
+    return built;
+  };
 
   it.each(sources)("%s", async (source) => {
     const finished = await run(all, basename(source, ".cu"));
@@ -58,43 +68,12 @@ describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
     expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
-  it.each(["none", "speed"])("runs with its device code compressed for [%s]", async (mode) => {
-    const flags = [...ptx, `-compress-mode=${mode}`];
-    const program = compileProgram("test/interposer/cuda/shared.cu", { flags, suffix: `-${mode}` });
-    expect(await run(program)).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
-  });
-
   it("of several files, whose device code is linked, runs from its PTX", async () => {
-    const flags = [...ptx, "-rdc=true", "test/interposer/linked/parts.cu"];
-    const program = compileProgram("test/interposer/linked/main.cu", { flags, suffix: "-linked" });
-    const finished = await run(program);
-    expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+    expect(await run(linked(), "main")).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
   it("whose kernels launch kernels runs from its PTX, in the order that streams of the device give", async () => {
-    const flags = [...ptx, "-rdc=true", "-lcudadevrt"];
-    const program = compileProgram("test/interposer/launches/tree.cu", { flags, suffix: "-launches" });
-    const finished = await run(program);
-    expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
-  });
-
-  it("that holds PTX for newer devices alone runs on one that stands for such a device, and elsewhere is told of it", async () => {
-    const newer = ["90", "100"].flatMap((number) => ["-gencode", `arch=compute_${number},code=compute_${number}`]);
-    const program = compileProgram("test/interposer/cuda/vector-add.cu", { flags: newer, suffix: "-newer" });
-    const refused = await run(program);
-    expect(refused.code).toBe(1);
-    expect(refused.stderr).toContain("--device cpu,capability=9.0");
-    const newerServer = await startServer({ args: ["--device", "cpu:1x512MiB,capability=9.0"] });
-    const finished = await runProgram({ server: newerServer, command: [program] }).finally(() => newerServer.stop());
-    expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
-  });
-
-  it("that holds no PTX is told how to add it", async () => {
-    const flags = ["-gencode", "arch=compute_75,code=sm_75"];
-    const program = compileProgram("test/interposer/cuda/vector-add.cu", { flags, suffix: "-binary" });
-    const finished = await runProgram({ server: lent.server, command: [program] });
-    expect(finished.code).toBe(1);
-    expect(finished.stderr).toContain("-gencode arch=compute_75,code=compute_75");
+    expect(await run(linked(), "tree")).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
   });
 
   it("with the runtime linked statically is told the one flag that cures it", async () => {
@@ -134,5 +113,51 @@ describe.runIf(hasNvcc)("a program in CUDA C with -cudart shared", () => {
     expect(preload).toBeDefined();
     const mended = await run("env", preload!, program, "vector-add");
     expect(mended).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+  });
+});
+
+describe.runIf(hasNvcc)("a program that loads a fat binary", () => {
+  /** One of the PTX of test/interposer/fatbin, which needs no compiler of C. */
+  const fatbin = (name: string, ...flags: readonly string[]): string => {
+    const target = join(folder, `${name}.fatbin`);
+    execFileSync("nvcc", ["-fatbin", ...flags, "-o", target, "test/interposer/fatbin/add-one.ptx"]);
+    return target;
+  };
+  const load = (file: string, more: Partial<ProgramServer> = {}) =>
+    runProgram({ ...lent, ...more, command: [compileProgram("test/interposer/fatbin/from-file.c"), file] });
+
+  it.each([
+    ["none", true, false],
+    ["speed", false, false],
+    ["size", false, true],
+  ])("runs with its device code compressed for [%s]", async (mode, isText, isZstd) => {
+    const file = fatbin(mode, ...ptx, `-compress-mode=${mode}`);
+    const bytes = readFileSync(file);
+    expect([bytes.includes("add.s32 %r5, %r5, 1"), bytes.includes(Buffer.of(0x28, 0xb5, 0x2f, 0xfd))]).toEqual([
+      isText,
+      isZstd,
+    ]);
+    expect(await load(file)).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+  });
+
+  it("of PTX for newer devices alone runs on one that stands for such a device, and elsewhere is told of it", async () => {
+    const flags = ["90", "100"].flatMap((number) => ["-gencode", `arch=compute_${number},code=compute_${number}`]);
+    const newer = fatbin("newer", ...flags);
+    const refused = await load(newer);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("--device cpu,capability=9.0");
+    const server = await startServer({ args: ["--device", "cpu:1x512MiB,capability=9.0"] });
+    const finished = await runProgram({
+      server,
+      command: [compileProgram("test/interposer/fatbin/from-file.c"), newer],
+    });
+    await server.stop();
+    expect(finished).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+  });
+
+  it("without PTX is told how to add it", async () => {
+    const finished = await load(fatbin("binary", "-gencode", "arch=compute_75,code=sm_75"));
+    expect(finished.code).toBe(1);
+    expect(finished.stderr).toContain("-gencode arch=compute_75,code=compute_75");
   });
 });

@@ -4,7 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CuttingProxy } from "../support/cutting-proxy.ts";
-import { buildInterposer, canBuild, compileProgram, runProgram } from "../support/interposer.ts";
+import {
+  type Borrowed,
+  borrow,
+  buildInterposer,
+  canBuild,
+  compileProgram,
+  runProgram,
+  waitingForCompilers,
+} from "../support/interposer.ts";
 import { createRandom } from "../support/random.ts";
 import { socketOf, startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -13,12 +21,15 @@ import { waitFor } from "../support/wait-for.ts";
 const PARENTS_THREAD = /^==\d+==Running thread \d+ was not suspended\. False leaks are possible\.\n/m;
 
 let server: TestServer;
+let borrowed: Borrowed;
 
 beforeAll(async () => {
   if (!canBuild) return;
-  server = await startServer({ args: ["--device", "cpu:1x512MiB"] });
+  server = await startServer({ args: ["--device", "cpu:1x512MiB", ...waitingForCompilers] });
+  borrowed = await borrow(server);
 });
 afterAll(async () => {
+  await borrowed?.release();
   await server?.stop();
 });
 
@@ -33,7 +44,7 @@ describe.runIf(canBuild).each(["address", "thread"] as const)("with the %s sanit
       const flags = [`-fsanitize=${sanitize}`];
       const source = `test/interposer/driver/${name}.c`;
       const program = compileProgram(source, { flags, libraries, suffix: `-${sanitize}` });
-      const { code, stdout, stderr } = await runProgram({ server, command: [program], libraries, env });
+      const { code, stdout, stderr } = await runProgram({ server, borrowed, command: [program], libraries, env });
       expect({ name, code, stdout, stderr: stderr.replace(PARENTS_THREAD, "") }).toEqual({
         name,
         code: 0,
@@ -63,11 +74,16 @@ describe.runIf(canBuild).each(["address", "thread"] as const)("with the %s sanit
     const env = { SLUICE_DATA: `tcp://${proxy.address}`, SLUICE_SILENCE: "500ms" };
     const command = [program, stop, "3", "200000"];
     let isOver = false;
-    const finished = runProgram({ server, command, libraries, env, onOutput: () => void proxy.cutAll() }).finally(
-      () => {
-        isOver = true;
-      },
-    );
+    const finished = runProgram({
+      server,
+      borrowed,
+      command,
+      libraries,
+      env,
+      onOutput: () => void proxy.cutAll(),
+    }).finally(() => {
+      isOver = true;
+    });
     await waitFor("the connection to break often", () => isOver || proxy.cuts >= 60, 80_000);
     proxy.plan = () => undefined;
     proxy.tellAll();

@@ -21,6 +21,7 @@ import { STAGING_BYTES } from "../../shared/limits.ts";
 import { executorsOf } from "../support/processes.ts";
 import { createRandom } from "../support/random.ts";
 import { ARENA, MiB, parseStaging, RawSession, raw } from "../support/raw-client.ts";
+import { rounds } from "../support/rounds.ts";
 import { socketOf, startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -99,10 +100,10 @@ describe("a program on the server's host", () => {
     await using lease = await local.allocate({ memory: "128MiB", filters: [filter], wait: "10s" });
     const [gpu] = lease.devices;
     const random = createRandom(35);
-    const size = 40 * MiB + 12;
+    const size = 20 * MiB + 12;
     const memory = pattern(size, 1);
     const buffer = gpu.upload(memory);
-    for (let round = 0; round < 15; round++) {
+    for (let round = 0; round < rounds(8); round++) {
       const byteCount = Math.floor(random() ** 3 * size);
       const offset = Math.floor(random() * (size - byteCount));
       const data = pattern(byteCount, round);
@@ -173,23 +174,24 @@ describe("a client that means harm", () => {
     await session.close();
   });
 
-  it.each([
-    ["behind the file's end", STAGING_BYTES, 1],
-    ["over the file's end", STAGING_BYTES - 8, 16],
-    ["whose end has no 32 bits", 2 ** 32 - 8, 16],
-    ["larger than a call may", 0, MiB + 1],
-    ["as large as a number can be", 2 ** 32 - 1, 2 ** 32 - 1],
-  ])("gets an error for a copy %s", async (_what, offset, byteCount) => {
+  it("gets an error for a copy that the file does not have, and its lease and executor live on", async () => {
     const lease = await borrow();
+    for (const [what, offset, byteCount] of [
+      ["behind the file's end", STAGING_BYTES, 1],
+      ["over the file's end", STAGING_BYTES - 8, 16],
+      ["whose end has no 32 bits", 2 ** 32 - 8, 16],
+      ["larger than a call may", 0, MiB + 1],
+      ["as large as a number can be", 2 ** 32 - 1, 2 ** 32 - 1],
+    ] as const) {
+      const { session } = await openLocally(lease);
+      expect(await session.codeAfter(), what).toBe("OK");
+      expect((await session.ask(raw.copyFromDeviceStaged(ARENA, offset, byteCount))).code, what).toBe("BAD_ARGUMENT");
+      expect(await session.codeAfter(raw.copyToDeviceStaged(ARENA, offset, byteCount)), what).toBe("BAD_ARGUMENT");
+      await session.close();
+    }
     const { session } = await openLocally(lease);
-    const asked = await session.ask(raw.copyFromDeviceStaged(ARENA, offset, byteCount));
-    expect(asked.code).toBe("BAD_ARGUMENT");
-    expect(await session.codeAfter(raw.copyToDeviceStaged(ARENA, offset, byteCount))).toBe("BAD_ARGUMENT");
+    expect(await session.codeAfter()).toBe("OK");
     await session.close();
-    // The lease and its executor live on.
-    const next = await openLocally(lease);
-    expect(await next.session.codeAfter()).toBe("OK");
-    await next.session.close();
   });
 
   it("reaches no device memory with it that is not its own", async () => {
@@ -211,7 +213,7 @@ describe("a client that means harm", () => {
     writeSync(neighbour.file, pattern(MiB, 9), 0, MiB, 0);
     expect(await neighbour.session.codeAfter(raw.copyToDeviceStaged(ARENA, 0, MiB))).toBe("OK");
     const [zeros, ones] = [new Uint8Array(MiB), new Uint8Array(MiB).fill(255)];
-    for (let round = 0; round < 50; round++) {
+    for (let round = 0; round < rounds(20); round++) {
       const last = own.session.send(
         ...Array.from({ length: 4 }, () => raw.copyToDeviceStaged(ARENA, 0, MiB)),
         raw.copyFromDeviceStaged(ARENA, 0, MiB),

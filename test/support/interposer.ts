@@ -50,6 +50,9 @@ export function buildInterposer(sanitize?: "address" | "thread", more: readonly 
   return folder;
 }
 
+/** How this process has compiled each, which it does once. */
+const compiled = new Map<string, string>();
+
 /** Compiles one program of test/interposer, in C or CUDA C, or links what was compiled of CUDA C, and returns its path. */
 export function compileProgram(
   source: string,
@@ -59,6 +62,8 @@ export function compileProgram(
   const folder = join(programs, isCuda ? "cuda" : "driver");
   mkdirSync(folder, { recursive: true });
   const target = join(folder, basename(source).replace(/\.(cu?|o)$/, "") + (options.suffix ?? ""));
+  const how = JSON.stringify([source, options]);
+  if (compiled.get(target) === how) return target;
   // Another test may run, or make, the same program now.
   const made = `${target}.${process.pid}`;
   const flags = options.flags ?? [];
@@ -71,6 +76,7 @@ export function compileProgram(
     execFileSync("cc", [...warnings, "-o", made, source, ...libraries, ...flags], { stdio: "pipe" });
   }
   renameSync(made, target);
+  compiled.set(target, how);
   return target;
 }
 

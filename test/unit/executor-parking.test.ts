@@ -86,8 +86,8 @@ test.each(drivers)("every byte is there again, and meanwhile the system has the 
   expect((await memory(8 * MiB)).equals(pattern)).toBe(true);
 });
 
-test.each(drivers)("calls that come meanwhile wait, and are run in order afterwards, on $kind", async (driver) => {
-  stand = await DeviceStand.start(driver);
+test("calls that come meanwhile wait, and are run in order afterwards", async () => {
+  stand = await DeviceStand.start(nullDriver);
   await upload(patternOf(MiB));
   await stand.parking.park(folder);
   const { calls } = stand.usage;
@@ -165,30 +165,27 @@ test.each(drivers)("a large copy that has come in part goes on where it was, on 
   expect((await memory(MiB)).equals(pattern)).toBe(true);
 });
 
-test.each(drivers)(
-  "a connection that breaks meanwhile is taken up again, and its client hears that it is not forgotten, on $kind",
-  async (driver) => {
-    stand = await DeviceStand.start(driver, 60_000, 20);
-    const pattern = patternOf(MiB);
-    const copy = callsFrame(raw.copyToDevice(ARENA, pattern));
-    stand.client.send(copy.subarray(0, 500_000));
-    await waitFor("a part of it to be read", () => stand.usage.bytesReceived > 500_000);
-    await stand.parking.park(folder);
-    stand.client.destroy();
-    expect(await stand.connect(1)).toMatchObject({ executed: 2, received: 2 });
-    stand.client.send(copy);
-    for (let count = 0; count < 5; count++) {
-      const next = await stand.client.next();
-      if (next?.kind === ANSWERS) expect([next.count, next.ack]).toEqual([0, 2]);
-    }
-    stand.client.destroy();
-    const position = await stand.connect(1);
-    expect(position.executed).toBe(2);
-    await stand.parking.unpark();
-    if (position.received === 2) stand.client.send(copy);
-    expect((await memory(MiB)).equals(pattern)).toBe(true);
-  },
-);
+test("a connection that breaks meanwhile is taken up again, and its client hears that it is not forgotten", async () => {
+  stand = await DeviceStand.start(nullDriver, 60_000, 20);
+  const pattern = patternOf(MiB);
+  const copy = callsFrame(raw.copyToDevice(ARENA, pattern));
+  stand.client.send(copy.subarray(0, 500_000));
+  await waitFor("a part of it to be read", () => stand.usage.bytesReceived > 500_000);
+  await stand.parking.park(folder);
+  stand.client.destroy();
+  expect(await stand.connect(1)).toMatchObject({ executed: 2, received: 2 });
+  stand.client.send(copy);
+  for (let count = 0; count < 5; count++) {
+    const next = await stand.client.next();
+    if (next?.kind === ANSWERS) expect([next.count, next.ack]).toEqual([0, 2]);
+  }
+  stand.client.destroy();
+  const position = await stand.connect(1);
+  expect(position.executed).toBe(2);
+  await stand.parking.unpark();
+  if (position.received === 2) stand.client.send(copy);
+  expect((await memory(MiB)).equals(pattern)).toBe(true);
+});
 
 test.each(drivers)("of what is free nothing is kept, and what is allocated stays, on $kind", async (driver) => {
   stand = await DeviceStand.start(driver);
@@ -206,33 +203,30 @@ test.each(drivers)("of what is free nothing is kept, and what is allocated stays
   expect(second!.equals(pattern.subarray(3 * MiB, 3 * MiB + 256))).toBe(true);
 });
 
-test.each(drivers)(
-  "a file that is no longer what was written ends the session, and nothing runs on wrong bytes, on $kind",
-  async (driver) => {
-    for (const spoil of ["byte", "cut"] as const) {
-      stand = await DeviceStand.start(driver);
-      await upload(patternOf(4 * MiB));
-      await stand.parking.park(folder);
-      const [path] = savedFiles();
-      if (spoil === "cut") truncateSync(path!, 3 * MiB);
-      else {
-        const fd = openSync(path!, "r+");
-        writeSync(fd, Buffer.of(1, 2, 3, 4), 0, 4, 2 * MiB);
-        closeSync(fd);
-      }
-      const { calls } = stand.usage;
-      stand.client.send(callsFrame(raw.copyFromDevice(ARENA, 16)));
-      void stand.parking.unpark();
-      expect(await stand.client.refusal()).toBe("EXECUTOR_FAILED");
-      await stand.session.ended;
-      expect(stand.usage.calls).toBe(calls);
-      if (spoil === "byte") await stand.end();
+test("a file that is no longer what was written ends the session, and nothing runs on wrong bytes", async () => {
+  for (const spoil of ["byte", "cut"] as const) {
+    stand = await DeviceStand.start(nullDriver);
+    await upload(patternOf(4 * MiB));
+    await stand.parking.park(folder);
+    const [path] = savedFiles();
+    if (spoil === "cut") truncateSync(path!, 3 * MiB);
+    else {
+      const fd = openSync(path!, "r+");
+      writeSync(fd, Buffer.of(1, 2, 3, 4), 0, 4, 2 * MiB);
+      closeSync(fd);
     }
-  },
-);
+    const { calls } = stand.usage;
+    stand.client.send(callsFrame(raw.copyFromDevice(ARENA, 16)));
+    void stand.parking.unpark();
+    expect(await stand.client.refusal()).toBe("EXECUTOR_FAILED");
+    await stand.session.ended;
+    expect(stand.usage.calls).toBe(calls);
+    if (spoil === "byte") await stand.end();
+  }
+});
 
-test.each(drivers)("a folder that takes no file refuses, and the job goes on, on $kind", async (driver) => {
-  stand = await DeviceStand.start(driver);
+test("a folder that takes no file refuses, and the job goes on", async () => {
+  stand = await DeviceStand.start(nullDriver);
   const pattern = patternOf(4 * MiB);
   await upload(pattern);
   await expect(stand.parking.park("/proc/none")).rejects.toMatchObject({ code: "STORE_FAILED" });
@@ -240,34 +234,31 @@ test.each(drivers)("a folder that takes no file refuses, and the job goes on, on
   expect((await memory(4 * MiB)).equals(pattern)).toBe(true);
 });
 
-test.each(drivers)(
-  "memory that cannot be had again leaves all as it was, and the next try finds it, on $kind",
-  async (driver) => {
-    stand = await DeviceStand.start(driver);
-    const pattern = patternOf(4 * MiB);
-    await upload(pattern);
-    await stand.parking.park(folder);
-    const { device } = stand;
-    const retake = device.retakeMemory!.bind(device);
-    device.retakeMemory = () => {
-      throw new SluiceError("OUT_OF_MEMORY", "Another has it.");
-    };
-    for (let count = 0; count < 3; count++) {
-      await expect(stand.parking.unpark()).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
-      expect(stand.parking.state).toBe("parked");
-    }
-    // As from a driver that gives back late what another had.
-    device.retakeMemory = () => {
-      device.retakeMemory = retake;
-      throw new SluiceError("OUT_OF_MEMORY", "Another has it still.");
-    };
-    await stand.parking.unpark();
-    expect((await memory(4 * MiB)).equals(pattern)).toBe(true);
-  },
-);
+test("memory that cannot be had again leaves all as it was, and the next try finds it", async () => {
+  stand = await DeviceStand.start(nullDriver);
+  const pattern = patternOf(4 * MiB);
+  await upload(pattern);
+  await stand.parking.park(folder);
+  const { device } = stand;
+  const retake = device.retakeMemory!.bind(device);
+  device.retakeMemory = () => {
+    throw new SluiceError("OUT_OF_MEMORY", "Another has it.");
+  };
+  for (let count = 0; count < 3; count++) {
+    await expect(stand.parking.unpark()).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+    expect(stand.parking.state).toBe("parked");
+  }
+  // As from a driver that gives back late what another had.
+  device.retakeMemory = () => {
+    device.retakeMemory = retake;
+    throw new SluiceError("OUT_OF_MEMORY", "Another has it still.");
+  };
+  await stand.parking.unpark();
+  expect((await memory(4 * MiB)).equals(pattern)).toBe(true);
+});
 
-test.each(drivers)("a request to go on that comes early gives up what is under way, on $kind", async (driver) => {
-  stand = await DeviceStand.start(driver);
+test("a request to go on that comes early gives up what is under way", async () => {
+  stand = await DeviceStand.start(nullDriver);
   const pattern = patternOf(4 * MiB);
   await upload(pattern);
   const wentOn = new Promise<void>((resolve) => whenLookedAt(() => resolve(stand.parking.unpark())));
@@ -278,8 +269,8 @@ test.each(drivers)("a request to go on that comes early gives up what is under w
   expect((await memory(4 * MiB)).equals(pattern)).toBe(true);
 });
 
-test.each(drivers)("requests that come all at once end in the last of them, on $kind", async (driver) => {
-  stand = await DeviceStand.start(driver);
+test("requests that come all at once end in the last of them", async () => {
+  stand = await DeviceStand.start(nullDriver);
   const pattern = patternOf(2 * MiB);
   await upload(pattern);
   const asked = ["park", "park", "unpark", "unpark", "park", "unpark", "park", "park"] as const;
@@ -292,28 +283,25 @@ test.each(drivers)("requests that come all at once end in the last of them, on $
   expect((await memory(2 * MiB)).equals(pattern)).toBe(true);
 });
 
-test.each(drivers)(
-  "a session that ends while its memory is being saved, is saved, or comes back, ends at once, on $kind",
-  async (driver) => {
-    for (const when of ["saving", "saved", "returning"] as const) {
-      stand = await DeviceStand.start(driver);
-      await upload(patternOf(4 * MiB));
-      const end = (): void => stand.session.refuse(new SluiceError("LEASE_REVOKED", "An admin ends it."));
-      if (when === "saving") whenLookedAt(end);
-      await stand.parking.park(folder);
-      const returned = when === "returning" ? stand.parking.unpark() : undefined;
-      if (when !== "saving") end();
-      await inTime("the end", stand.session.ended);
-      await returned;
-      expect(await stand.client.refusal()).toBe("LEASE_REVOKED");
-      expect([when, stand.parking.state]).toEqual([when, when === "returning" ? "running" : "parked"]);
-      expect(stand.parking.savedBytes).toBe(0);
-      await stand.end();
-      expect(savedFiles()).toEqual([]);
-    }
-    stand = await DeviceStand.start(driver);
-  },
-);
+test("a session that ends while its memory is being saved, is saved, or comes back, ends at once", async () => {
+  for (const when of ["saving", "saved", "returning"] as const) {
+    stand = await DeviceStand.start(nullDriver);
+    await upload(patternOf(4 * MiB));
+    const end = (): void => stand.session.refuse(new SluiceError("LEASE_REVOKED", "An admin ends it."));
+    if (when === "saving") whenLookedAt(end);
+    await stand.parking.park(folder);
+    const returned = when === "returning" ? stand.parking.unpark() : undefined;
+    if (when !== "saving") end();
+    await inTime("the end", stand.session.ended);
+    await returned;
+    expect(await stand.client.refusal()).toBe("LEASE_REVOKED");
+    expect([when, stand.parking.state]).toEqual([when, when === "returning" ? "running" : "parked"]);
+    expect(stand.parking.savedBytes).toBe(0);
+    await stand.end();
+    expect(savedFiles()).toEqual([]);
+  }
+  stand = await DeviceStand.start(nullDriver);
+});
 
 test("a kernel that has failed keeps its slice from being suspended, and the session tells its client as before", async () => {
   stand = await DeviceStand.start(cpuDriver);

@@ -12,13 +12,14 @@ import { STAGING_BYTES } from "../../shared/limits.ts";
 import { type ClientOnStand, openClient } from "../support/client-on-stand.ts";
 import { CuttingProxy } from "../support/cutting-proxy.ts";
 import { createRandom } from "../support/random.ts";
+import { rounds } from "../support/rounds.ts";
 import { CHAIN, chained, SessionStand } from "../support/session-stand.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const MiB = 1024 * 1024;
 const single = { grid: 1, block: 1 };
-const PARKS_MIN = 12;
-const CUTS_MIN = 6;
+const PARKS_MIN = rounds(6);
+const CUTS_MIN = rounds(4);
 
 let folder: string;
 let stand: SessionStand;

@@ -123,13 +123,14 @@ static void multiply(shape s) {
 
 static void every_shape(int type, int result, int compute) {
     static const int sizes[][3] = {{64, 96, 48}, {5, 7, 3}, {33, 17, 65}, {1, 9, 31}, {9, 1, 31}, {1, 1, 200}, {8, 8, 1}};
-    for (int op_a = 0; op_a <= 1; op_a++)
-        for (int op_b = 0; op_b <= 1; op_b++)
-            for (int slack = 0; slack <= 3; slack++)
-                for (const int *size : sizes) {
-                    multiply({type, result, compute, op_a, op_b, size[0], size[1], size[2], slack, 1, 1, 0});
-                    multiply({type, result, compute, op_a, op_b, size[0], size[1], size[2], slack, slack == 1 ? 3 : 1, -0.5, 1});
-                }
+    /* Each size with each slack, and with two of the four pairs of transpositions, in turn. */
+    for (int each = 0; each < 2 * 2 * 4 * 7; each++) {
+        int op_a = each % 2, op_b = each / 2 % 2, slack = each / 4 % 4, place = each / 16;
+        if ((op_a + op_b + slack + place) % 2 != 0) continue;
+        const int *size = sizes[place];
+        multiply({type, result, compute, op_a, op_b, size[0], size[1], size[2], slack, 1, 1, 0});
+        multiply({type, result, compute, op_a, op_b, size[0], size[1], size[2], slack, slack == 1 ? 3 : 1, -0.5, 1});
+    }
 }
 
 /* A bias for each row and a ReLU, as layers of networks have them. A library may find no way: then it says so, and computes nothing. */

@@ -1,10 +1,6 @@
 /* A program of two files whose device code is linked (-rdc=true): functions and variables of the other file, and names that both have. */
 #include "../cuda/check.h"
-
-extern __device__ int counter;
-extern __constant__ float weights[4];
-extern __device__ int twice(int x);
-void set_weights(const float *values);
+#include "parts.h"
 
 static __device__ int helper(int x) { return x + 1; }
 

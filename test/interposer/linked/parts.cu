@@ -1,5 +1,6 @@
 /* The other file of main.cu. */
 #include "../cuda/check.h"
+#include "parts.h"
 
 __device__ int counter = 5;
 __constant__ float weights[4];
