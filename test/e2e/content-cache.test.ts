@@ -22,17 +22,30 @@ async function start({ args = [], ...options }: ServerOptions = {}): Promise<Sta
   return { server, pool: await connect({ server: server.grpc, lease: "" }) };
 }
 
+/** A server that asks for tokens, with the pools of two tenants. */
+async function startForTenants(...args: string[]): Promise<Stage & { readonly bob: Pool; readonly token: string }> {
+  const server = await startServer({ args: ["--device", "null:1x2GiB", "--require-token", ...args] });
+  const admin = readFileSync(join(server.state, "admin-token"), "utf8").trim();
+  const open = (token: string): Promise<Pool> => connect({ server: server.grpc, token, lease: "" });
+  const token = await createToken(server.grpc, { tenant: "alice" }, admin);
+  const bob = await open(await createToken(server.grpc, { tenant: "bob" }, admin));
+  return { server, pool: await open(token), bob, token };
+}
+
 async function stop({ server, pool }: Stage): Promise<void> {
   await pool.close();
   await server.stop();
 }
 
 /** What most tests share. */
-let shared: Stage;
+let shared: Stage & { readonly bob: Pool; readonly token: string };
 beforeAll(async () => {
-  shared = await start();
+  shared = await startForTenants();
 });
-afterAll(() => stop(shared));
+afterAll(async () => {
+  await shared.bob.close();
+  await stop(shared);
+});
 
 /** A server of the test's own. */
 async function withServer(options: ServerOptions, work: (stage: Stage) => Promise<void>): Promise<void> {
@@ -49,7 +62,7 @@ async function job<T>({ pool }: Pick<Stage, "pool">, work: (lease: Lease) => Pro
   return await work(lease);
 }
 
-/** Files in the one folder of the one tenant. */
+/** Files of all tenants. */
 function cacheFiles({ server }: Stage): string[] {
   const root = join(server.state, "cache");
   return readdirSync(root).flatMap((tenant) => readdirSync(join(root, tenant)).map((name) => join(root, tenant, name)));
@@ -64,7 +77,8 @@ const upload = (data: Uint8Array) => (lease: Lease) =>
 const uploadTwice = (data: Uint8Array) => (lease: Lease) => upload(data)(lease).then(() => upload(data)(lease));
 
 test("weights that one job uploads cost the next nothing", async () => {
-  const weights = randomBytes(40 * MiB + 12);
+  // More pieces than one call names.
+  const weights = randomBytes(17 * MiB + 12);
   const first = await job(shared, upload(weights));
   expect(first.bytesToDevice).toBeGreaterThan(weights.length);
   expect(first.bytesSaved).toBe(0);
@@ -102,17 +116,6 @@ test("a file that is spoiled on disk travels again, and is mended", async () => 
   expect((await job(shared, upload(weights))).bytesSaved).toBe(2 * MiB);
 });
 
-test("without a place to keep anything all travels, and works", async () => {
-  await withServer({}, async (stage) => {
-    const weights = randomBytes(2 * MiB);
-    const cache = join(stage.server.state, "cache");
-    rmSync(cache, { recursive: true, force: true });
-    writeFileSync(cache, "in the way");
-    expect((await job(stage, uploadTwice(weights))).bytesSaved).toBe(0);
-    expect(stage.server.log()).toContain("Nothing is kept in the cache");
-  });
-});
-
 test("on a disk that is full all travels, and nothing half written stays", async () => {
   // No file may grow beyond half a piece.
   await withServer({ wrapper: ["prlimit", `--fsize=${MiB / 2}`] }, async (stage) => {
@@ -131,43 +134,32 @@ test("a server that is told to keep nothing keeps nothing", async () => {
   });
 });
 
-/** Pools of two tenants and the folder of what is kept, on a server that asks for tokens. */
-async function withTenants(
-  args: readonly string[],
-  work: (alice: Pool, bob: Pool, cache: string) => Promise<void>,
-): Promise<void> {
-  await using server = await startServer({ args: ["--device", "null:1x2GiB", "--require-token", ...args] });
-  const admin = readFileSync(join(server.state, "admin-token"), "utf8").trim();
-  const open = async (tenant: string): Promise<Pool> =>
-    connect({ server: server.grpc, token: await createToken(server.grpc, { tenant }, admin), lease: "" });
-  await using alice = await open("alice");
-  await using bob = await open("bob");
-  await work(alice, bob, join(server.state, "cache"));
-}
-
 const savedIn = async (pool: Pool, data: Uint8Array): Promise<number> => (await job({ pool }, upload(data))).bytesSaved;
 
 test("what one tenant sent is no help to another, even for who knows the hash", async () => {
+  const { pool: alice, bob, server } = shared;
   const secret = randomBytes(2 * MiB);
-  await withTenants([], async (alice, bob, cache) => {
-    expect(await savedIn(alice, secret)).toBe(0);
-    expect(await savedIn(bob, secret)).toBe(0);
-    expect(await savedIn(alice, secret)).toBe(secret.length);
-    expect(readdirSync(cache)).toHaveLength(2);
-  });
+  expect(await savedIn(alice, secret)).toBe(0);
+  expect(await savedIn(bob, secret)).toBe(0);
+  expect(await savedIn(alice, secret)).toBe(secret.length);
+  expect(readdirSync(join(server.state, "cache"))).toHaveLength(2);
 });
 
 test("where the admin says so, all tenants share what they sent", async () => {
   const weights = randomBytes(2 * MiB);
-  await withTenants(["--shared-cache"], async (alice, bob, cache) => {
-    expect(await savedIn(alice, weights)).toBe(0);
-    expect(await savedIn(bob, weights)).toBe(weights.length);
-    expect(readdirSync(cache)).toEqual(["shared"]);
-  });
+  const stage = await startForTenants("--shared-cache");
+  try {
+    expect(await savedIn(stage.pool, weights)).toBe(0);
+    expect(await savedIn(stage.bob, weights)).toBe(weights.length);
+    expect(readdirSync(join(stage.server.state, "cache"))).toEqual(["shared"]);
+  } finally {
+    await stage.bob.close();
+    await stop(stage);
+  }
 });
 
 test("hashes that are lies, malformed or of bytes never sent get nothing and break nothing", async () => {
-  const control = new RawControl(shared.server.grpc);
+  const control = new RawControl(shared.server.grpc, shared.token);
   const lease = await control.allocate({ memoryBytes: 64 * MiB });
   const session = await RawSession.open(shared.server.data, lease);
   await session.ask(raw.attach());
@@ -205,4 +197,13 @@ test("hashes that are lies, malformed or of bytes never sent get nothing and bre
   session.connection.destroy();
   await control.release(lease.id, lease.secret);
   control.close();
+});
+
+test("without a place to keep anything all travels, and works", async () => {
+  const weights = randomBytes(2 * MiB);
+  const cache = join(shared.server.state, "cache");
+  rmSync(cache, { recursive: true, force: true });
+  writeFileSync(cache, "in the way");
+  expect((await job(shared, uploadTwice(weights))).bytesSaved).toBe(0);
+  expect(shared.server.log()).toContain("Nothing is kept in the cache");
 });

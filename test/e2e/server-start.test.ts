@@ -6,6 +6,7 @@ import { join } from "node:path";
 import Database from "libsql";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Store } from "../../server/store/store.ts";
+import { runShort } from "../support/commands.ts";
 import { MiB, RawControl, RawSession, raw } from "../support/raw-client.ts";
 import { runSluice, startServer } from "../support/server.ts";
 
@@ -20,8 +21,11 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test("stdout is the readiness line and nothing else; the log is JSON lines without secrets", async () => {
+test("two servers do not share a state directory; the first goes on, and says on stdout that it is ready and nothing else; its log is JSON lines without secrets", async () => {
   await using server = await startServer();
+  const second = await runSluice([...free, "--state", server.state]);
+  expect(second).toMatchObject({ code: 1, stdout: "" });
+  expect(second.stderr).toContain(`is in use by the server with the process id [${server.pid}]`);
   const control = new RawControl(server.grpc);
   const lease = await control.allocate({ memoryBytes: MiB, name: "logged" });
   const session = await RawSession.open(server.data, lease);
@@ -41,20 +45,6 @@ test("stdout is the readiness line and nothing else; the log is JSON lines witho
   expect(server.log()).not.toContain(JSON.stringify([...lease.secret]).slice(1, 40));
 });
 
-test("devices of several SPECs have ids of their own", async () => {
-  await using server = await startServer({ args: ["--device", "null:2x1GiB", "--device", "null:1x512MiB"] });
-  const control = new RawControl(server.grpc);
-  const devices = await control.devices();
-  control.close();
-  expect(devices.map(({ id, kind, memoryBytes, freeBytes }) => [id, kind, memoryBytes / MiB, freeBytes / MiB])).toEqual(
-    [
-      ["null:0", "null", 1024, 1024],
-      ["null:1", "null", 1024, 1024],
-      ["null:2", "null", 512, 512],
-    ],
-  );
-});
-
 test("with --insecure it binds every address, and tells clients to use the host they know", async () => {
   const args = "--device null --insecure --listen 0.0.0.0:0 --data 0.0.0.0:0 --admin 0.0.0.0:0".split(" ");
   await using server = await startServer({ args });
@@ -70,12 +60,20 @@ test("with --insecure it binds every address, and tells clients to use the host 
   control.close();
 });
 
-test("the config file is used, and the command line wins over it", async () => {
+test("the config file is used, and the command line wins over it; devices of several SPECs have ids of their own", async () => {
   const file = join(folder, "sluice.json");
-  writeFileSync(file, JSON.stringify({ device: ["null:3x1GiB"], "heartbeat-timeout": "700ms", grace: "1h" }));
+  const device = ["null:2x1GiB", "null:1x512MiB"];
+  writeFileSync(file, JSON.stringify({ device, "heartbeat-timeout": "700ms", grace: "1h" }));
   await using server = await startServer({ args: ["--config", file, "--heartbeat-timeout", "900ms"] });
   const control = new RawControl(server.grpc);
-  expect((await control.devices()).length).toBe(3);
+  const devices = await control.devices();
+  expect(devices.map(({ id, kind, memoryBytes, freeBytes }) => [id, kind, memoryBytes / MiB, freeBytes / MiB])).toEqual(
+    [
+      ["null:0", "null", 1024, 1024],
+      ["null:1", "null", 1024, 1024],
+      ["null:2", "null", 512, 512],
+    ],
+  );
   const lease = await control.allocate({ memoryBytes: MiB });
   expect(Number(lease.granted.connection!.heartbeatTimeoutMs)).toBe(900);
   expect(Number(lease.granted.connection!.heartbeatIntervalMs)).toBe(300);
@@ -92,12 +90,18 @@ test.each([
   ["an unknown option", ["--lend-everything"], 2, "unknown option '--lend-everything'"],
   ["an argument too many", ["now"], 2, "too many arguments"],
   ["a file of two lines' name", ["--config", "/nowhere/a\nb"], 2, "[/nowhere/a\\u000ab] cannot be read"],
-  ["a state directory that cannot be", ["--state", "/dev/null/state"], 1, "[/dev/null/state] cannot be written"],
 ])("%s ends it with one sentence and an exit code", async (_, args, code, words) => {
-  const finished = await runSluice([...free, "--state", join(folder, "unused"), ...args]);
+  const finished = await runShort([...free, "--state", join(folder, "unused"), ...args]);
   expect(finished).toMatchObject({ code, stdout: "" });
   expect(finished.stderr).toContain(words);
   expect(finished.stderr.trim().split("\n").length).toBe(1);
+});
+
+test("a state directory that cannot be ends it with one sentence and an exit code", async () => {
+  const { code, stdout, stderr } = await runSluice([...free, "--state", "/dev/null/state"]);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  expect(stderr).toContain("[/dev/null/state] cannot be written");
+  expect(stderr.trim().split("\n").length).toBe(1);
 });
 
 test("a state that makes no sense ends it with a sentence that says where, and what to do", async () => {
@@ -128,20 +132,8 @@ test("a port in use is told by its number and option", async () => {
   occupied.close();
 });
 
-test("two servers do not share a state directory; the first goes on undisturbed", async () => {
-  const state = join(folder, "shared");
-  await using server = await startServer({ state });
-  const second = await runSluice([...free, "--state", state]);
-  expect(second).toMatchObject({ code: 1, stdout: "" });
-  expect(second.stderr).toContain(`is in use by the server with the process id [${server.pid}]`);
-  const control = new RawControl(server.grpc);
-  const lease = await control.allocate({ memoryBytes: MiB });
-  await control.release(lease.id);
-  control.close();
-});
-
 test("help shows every option with an example, and exits with 0", async () => {
-  const { code, stdout } = await runSluice(["serve", "--help"]);
+  const { code, stdout } = await runShort(["serve", "--help"]);
   expect(code).toBe(0);
   for (const option of ["config", "listen", "data", "state", "device", "grace", "kernel-timeout", "insecure"]) {
     expect(stdout).toContain(`--${option}`);

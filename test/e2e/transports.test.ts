@@ -14,7 +14,7 @@ import { socketOf, startServer, type TestServer } from "../support/server.ts";
 
 const MiB = 1024 ** 2;
 /** More than one call carries, and not a multiple of anything. */
-const LARGE_BYTES = 10 * MiB + 13;
+const LARGE_BYTES = 5 * MiB + 13;
 
 const COUNT = `.version 8.0
 .target sm_75
@@ -74,7 +74,7 @@ function pattern(byteCount: number, seed: number): Uint8Array {
 }
 
 describe.each<TransportKind>(["tcp", "unix", "tls", "grpc"])("over %s", (transport) => {
-  it("kernels run in order, each once; a failure names its call; and the end of a session frees what it had for the next at once", async () => {
+  it("kernels run in order, each once; a failure names its call; the end of a session frees what it had for the next at once; and large copies arrive both ways, several at once", async () => {
     const pool = await connectBy(transport);
     const whole = { memory: "200MiB", filters: ["device.id=cpu:0"], wait: "10s" } as const;
     const lease = await pool.allocate(whole);
@@ -89,18 +89,12 @@ describe.each<TransportKind>(["tcp", "unix", "tls", "grpc"])("over %s", (transpo
     await lease.release();
     await using next = await pool.allocate(whole);
     expect((await next.devices[0].upload(Uint8Array.of(7)).read(Uint8Array))[0]).toBe(7);
-  });
-
-  it("large copies arrive both ways, several at once", async () => {
-    const pool = await connectBy(transport);
-    await using lease = await pool.allocate({ memory: "128MiB", filters: ["device.id~null"] });
-    const [gpu] = lease.devices;
     const sent = [pattern(LARGE_BYTES, 1), pattern(LARGE_BYTES, 2)];
-    const buffers = sent.map((bytes) => gpu.upload(bytes));
+    const buffers = sent.map((bytes) => next.devices[0].upload(bytes));
     const read = await Promise.all(buffers.map((buffer) => buffer.read(Uint8Array)));
     for (const [index, bytes] of read.entries()) expect(Buffer.compare(bytes, sent[index]!)).toBe(0);
-    expect(lease.stats.bytesToDevice).toBeGreaterThan(2 * LARGE_BYTES);
-    expect(lease.stats.bytesFromDevice).toBeGreaterThan(2 * LARGE_BYTES);
+    expect(next.stats.bytesToDevice).toBeGreaterThan(2 * LARGE_BYTES);
+    expect(next.stats.bytesFromDevice).toBeGreaterThan(2 * LARGE_BYTES);
   });
 });
 
@@ -193,9 +187,9 @@ describe("a relay for programs that speak plain sockets only", () => {
       const session = await RawSession.open(relay.endpoint.slice("unix://".length), key);
       await session.ask(raw.attach());
       const piece = Buffer.from(pattern(MiB, 3));
-      for (let at = 0; at < 8; at++)
+      for (let at = 0; at < 4; at++)
         session.send(raw.allocate(ARENA + at * MiB, MiB), raw.copyToDevice(ARENA + at * MiB, piece));
-      for (let at = 0; at < 8; at++) expect((await session.read(ARENA + at * MiB, MiB)).equals(piece)).toBe(true);
+      for (let at = 0; at < 4; at++) expect((await session.read(ARENA + at * MiB, MiB)).equals(piece)).toBe(true);
       await session.close();
       await control.release({ leaseId: key.id, secret });
       relay.close();

@@ -1,14 +1,14 @@
 /**
  * The command `sluice` in processes that stay: the start of one costs ten times the work of most command lines. Each is run by the command's own
- * file, programs that it starts write where it does, and it is over when nothing of it would keep a process. `serve`, and tests that send signals or
- * have a terminal or a disk to do with, take `runSluice`.
+ * file, programs that it starts write where it does, and it is over when nothing of it would keep a process. A server, and tests that send signals or
+ * have a terminal or a disk to do with, take `runSluice`. A `serve` that is refused for its arguments, or shows its help, is a command as any other.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { pathToFileURL } from "node:url";
-import { type FinishedProcess, runSluice, type TestServer } from "./server.ts";
+import type { FinishedProcess, TestServer } from "./server.ts";
 
 /** For a busy machine; what takes longer hangs. */
 const RUN_MS_MAX = 90_000;
@@ -101,7 +101,6 @@ export async function runShort(
   args: readonly string[],
   options: { readonly env?: NodeJS.ProcessEnv } = {},
 ): Promise<FinishedProcess> {
-  if (args[0] === "serve") return runSluice(args, options);
   const resident = idle.pop() ?? new Resident();
   const finished = await resident.run(args, { ...process.env, SLUICE_INTERPOSER: "", ...options.env });
   if (resident.isAlive) idle.push(resident);
