@@ -361,10 +361,8 @@ describe("a server without tokens", () => {
     expect([made.code, made.stdout]).toEqual([0, expect.stringMatching(/^sluice_[0-9a-f]{12}_[\w-]{43}\n$/)]);
     expect((await sluice(local, "list")).stderr).toContain("(UNAUTHENTICATED)");
     expect((await failureOf(pool.devices())).code).toBe("UNAUTHENTICATED");
-    const beatAt = async (): Promise<number> => {
-      const { stdout } = await sluice({ ...local, SLUICE_TOKEN: made.stdout.trim() }, "leases", "--json");
-      return (JSON.parse(stdout) as { leases: { heartbeatAtMs: number }[] }).leases[0]?.heartbeatAtMs ?? 0;
-    };
+    await using ops = await connect({ server: open.grpc, token: made.stdout.trim(), lease: "" });
+    const beatAt = async (): Promise<number> => (await ops.leases()).leases[0]?.heartbeatAtMs ?? 0;
     const before = await beatAt();
     await waitFor("heartbeats over more than the time-out", async () => (await beatAt()) > before + 5_000);
     const buffer = lease.devices[0].upload(new Uint32Array([7]));

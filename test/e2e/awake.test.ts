@@ -34,13 +34,13 @@ describe.each(["unix", "tcp", "grpc"] as const)("over %s", (transport) => {
     await using lease = await pool.allocate({ memory: "8MiB", wait: "30s" });
     const [gpu] = lease.devices;
     const buffer = gpu.alloc(64);
-    for (let round = 0; round < 2_000; round++) {
+    for (let round = 0; round < 600; round++) {
       buffer.write(Uint32Array.of(round));
       const [value] = await buffer.read(Uint32Array, { length: 1 });
       expect(value).toBe(round);
     }
     const many = await Promise.all(Array.from({ length: 50 }, () => buffer.read(Uint32Array, { length: 1 })));
-    expect(many.every(([value]) => value === 1_999)).toBe(true);
+    expect(many.every(([value]) => value === 599)).toBe(true);
     const executor = executorsOf(server.state).find(({ leaseId }) => leaseId === lease.id)!;
     const [mine, theirs] = [process.cpuUsage(), ticksOf(executor.pid)];
     await sleep(1_000);

@@ -3,10 +3,10 @@
  * the others get in the same time, and generously: how fast the machine is, and who else uses it, is nobody's promise.
  */
 import { connect, type Kernel, type Lease, type Pool } from "sluice";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { BusyClient, partsOf } from "../support/busy-clients.ts";
 import { runShort } from "../support/commands.ts";
-import { executorsOf } from "../support/processes.ts";
+import { endExecutorsOf, executorsOf } from "../support/processes.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -37,11 +37,18 @@ let pool: Pool;
 const leases: Lease[] = [];
 const clients: BusyClient[] = [];
 
-async function start(policy: string): Promise<void> {
-  server = await startServer({
-    args: ["--device", "cpu:1x1GiB", "--compute-policy", policy, "--kernel-timeout", "1m"],
+/** A server for the tests of a block. */
+function serving(policy: string): void {
+  beforeAll(async () => {
+    server = await startServer({
+      args: ["--device", "cpu:1x1GiB", "--compute-policy", policy, "--kernel-timeout", "1m"],
+    });
+    pool = await connect({ server: server.grpc, lease: "" });
   });
-  pool = await connect({ server: server.grpc, lease: "" });
+  afterAll(async () => {
+    void pool.close().catch(() => {}); // Its server may be dead.
+    await server.stop();
+  });
 }
 
 async function spinOn(compute?: number): Promise<{ lease: Lease; kernel: Kernel }> {
@@ -63,37 +70,15 @@ function busyWith(lease: Lease, kernel: Kernel): BusyClient {
 }
 
 afterEach(async () => {
-  await Promise.allSettled(clients.splice(0).map((client) => client.stop()));
-  if (leases.length > 0) {
-    await Promise.allSettled(leases.splice(0).map((lease) => lease.release()));
-    await pool.close();
-  }
-  await server.stop();
+  // What they have issued ahead ends with their leases.
+  const ended = clients.splice(0).map((client) => client.stop());
+  await Promise.allSettled([...ended, ...leases.splice(0).map((lease) => lease.release())]);
 });
 
 describe("leases that were promised parts of a device's time", () => {
-  it("get them, whoever came first, and also after the server's death", async () => {
-    await start("guaranteed");
-    await busy(0.9);
-    await busy(0.1);
-    // The first kernel of each has to be compiled, beside one that takes all cores.
-    await waitFor("work of both", () => clients.every(({ done }) => done > 0), 60_000);
-    await partsOf(clients, KERNELS / 2);
-    // For long, since a busy machine may let one of them stand for half a second.
-    const [most, least] = await partsOf(clients, 2 * KERNELS);
-    expect(most).toBeGreaterThan(0.7);
-    expect(least).toBeGreaterThan(0.02);
-    server.kill("SIGKILL");
-    await server.exited;
-    expect((await partsOf(clients, KERNELS / 2))[0]).toBeGreaterThan(0.7);
-    // They end with their executors, and nobody is there to be told.
-    await Promise.all(clients.splice(0).map((client) => client.stop()));
-    leases.length = 0;
-    void pool.close();
-  });
+  serving("guaranteed");
 
   it("are told by the pool, by who waits why, and are given back", async () => {
-    await start("guaranteed");
     const { lease } = await spinOn(0.75);
     expect(lease.info.slices[0]).toMatchObject({ compute: 0.75 });
     expect((await pool.devices())[0]).toMatchObject({ freeCompute: 0.25 });
@@ -116,45 +101,70 @@ describe("leases that were promised parts of a device's time", () => {
     await lease.release();
     expect((await pool.devices())[0]).toMatchObject({ freeCompute: 1 });
   });
+
+  it("lose the turn with an executor that is killed while it has it", async () => {
+    const long = await spinOn(0.5);
+    const other = await busy(0.5);
+    await partsOf([other], 100);
+    long.kernel.launch({ grid: 1, block: 1 }, [2 ** 32 - 1]);
+    const failed = expect(long.lease.devices[0].synchronize()).rejects.toThrow();
+    // It has the turn once the other comes no further.
+    for (let before = -1; other.done !== before; ) {
+      before = other.done;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    const { pid } = executorsOf(server.state).find(({ leaseId }) => leaseId === long.lease.id)!;
+    process.kill(pid, "SIGKILL");
+    await partsOf([other], 100);
+    await failed;
+  });
+
+  it("get them, whoever came first, and also after the server's death", async () => {
+    await busy(0.9);
+    await busy(0.1);
+    // The first kernel of each has to be compiled, beside one that takes all cores.
+    await waitFor("work of both", () => clients.every(({ done }) => done > 0), 60_000);
+    await partsOf(clients, KERNELS / 5);
+    // For long, since a busy machine may let one of them stand for half a second.
+    const [most, least] = await partsOf(clients, 2 * KERNELS);
+    expect(most).toBeGreaterThan(0.7);
+    expect(least).toBeGreaterThan(0.02);
+    server.kill("SIGKILL");
+    await server.exited;
+    expect((await partsOf(clients, 2 * KERNELS))[0]).toBeGreaterThan(0.7);
+    // They end with their executors, and nobody is there to be told.
+    const ended = clients.splice(0).map((client) => client.stop());
+    endExecutorsOf(server.state);
+    await Promise.allSettled(ended);
+    leases.length = 0;
+  });
 });
 
-it("an executor that is killed while it has the turn loses it", async () => {
-  await start("guaranteed");
-  const long = await spinOn(0.5);
-  const other = await busy(0.5);
-  await partsOf([other], 100);
-  long.kernel.launch({ grid: 1, block: 1 }, [2 ** 32 - 1]);
-  const failed = expect(long.lease.devices[0].synchronize()).rejects.toThrow();
-  // It has the turn once the other comes no further.
-  for (let before = -1; other.done !== before; ) {
-    before = other.done;
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-  const { pid } = executorsOf(server.state).find(({ leaseId }) => leaseId === long.lease.id)!;
-  process.kill(pid, "SIGKILL");
-  await partsOf([other], 100);
-  await failed;
+describe("a server that gives each lease its part and no more", () => {
+  serving("fixed");
+
+  it("gives no more while the device idles", async () => {
+    const { lease, kernel } = await spinOn(0.6);
+    const startedAt = performance.now();
+    const whole = busyWith(lease, kernel);
+    await partsOf([whole], KERNELS);
+    await whole.stop();
+    const { deviceMs } = (await lease.release())!;
+    // From its beginning on, but for a little that it may have missed.
+    expect(deviceMs).toBeLessThan(0.6 * (performance.now() - startedAt) + 150);
+  });
 });
 
-it("a lease of a fixed part gets no more while the device idles", async () => {
-  await start("fixed");
-  const { lease, kernel } = await spinOn(0.6);
-  const startedAt = performance.now();
-  const whole = busyWith(lease, kernel);
-  await partsOf([whole], KERNELS);
-  await whole.stop();
-  const { deviceMs } = (await lease.release())!;
-  // From its beginning on, but for a little that it may have missed.
-  expect(deviceMs).toBeLessThan(0.6 * (performance.now() - startedAt) + 150);
-});
+describe("a server that holds no shares", () => {
+  serving("best-effort");
 
-it("a server that holds no shares says so to whoever asks for one, and lets all work begin as it comes", async () => {
-  await start("best-effort");
-  const [told, silent] = [await spinOn(0.25), await spinOn()];
-  expect(told.lease.warnings).toEqual([expect.stringContaining("holds no compute shares")]);
-  expect(silent.lease.warnings).toEqual([]);
-  for (const { lease, kernel } of [told, silent]) {
-    kernel.launch({ grid: 1, block: 1 }, [1]);
-    await lease.devices[0].synchronize();
-  }
+  it("says so to whoever asks for one, and lets all work begin as it comes", async () => {
+    const [told, silent] = [await spinOn(0.25), await spinOn()];
+    expect(told.lease.warnings).toEqual([expect.stringContaining("holds no compute shares")]);
+    expect(silent.lease.warnings).toEqual([]);
+    for (const { lease, kernel } of [told, silent]) {
+      kernel.launch({ grid: 1, block: 1 }, [1]);
+      await lease.devices[0].synchronize();
+    }
+  });
 });

@@ -3,7 +3,9 @@ import { setMaxListeners } from "node:events";
 import { connect, type Pool } from "sluice";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Control } from "../../client/control.ts";
-import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { environmentOf, runShort } from "../support/commands.ts";
+import { occupy } from "../support/pool-server.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 import { inTime, waitFor } from "../support/wait-for.ts";
 
 const DEVICES = 200;
@@ -19,7 +21,7 @@ const waiting: Promise<unknown>[] = [];
 beforeAll(async () => {
   server = await startServer({ args: ["--device", `null:${DEVICES}x80GiB`, "--grace", "0s"] });
   pool = await connect({ server: server.grpc, lease: "" });
-  for (let device = 0; device < DEVICES; device += 8) await pool.allocate({ devices: 8, fraction: 1, name: "all" });
+  for (let device = 0; device < DEVICES; device += 8) await occupy(server, { devices: 8, fraction: 1, name: "all" });
   control = new Control({ server: server.grpc });
   let queued = 0;
   for (let index = 0; index < WAITING; index++) {
@@ -48,7 +50,7 @@ afterAll(async () => {
 });
 
 const sluice = async (...args: string[]): Promise<string> => {
-  const { code, stdout, stderr } = await runSluice(args, { env: { SLUICE_SERVER: server.grpc, SLUICE_LEASE: "" } });
+  const { code, stdout, stderr } = await runShort(args, { env: environmentOf(server) });
   expect([code === 75 ? 0 : code, stderr]).toEqual([0, ""]);
   return stdout;
 };
@@ -67,7 +69,7 @@ describe("of a large pool", () => {
     expect(text.match(/^ {9}Device /gm)!.length).toBeLessThan(60);
     expect(text.trimEnd().split("\n").at(-1)).toBe("Why one of the others waits: `sluice explain --queued REQUEST`.");
     const last = await sluice("explain", "--queued", places.at(-1)![2]!);
-    expect(last.split("\n")[0]).toBe(`It would wait at place ${WAITING}.`);
+    expect(last.split("\n")[0]).toMatch(new RegExp(`^It would wait at place ${WAITING}, served by `));
     // Every device is counted, and what is the same of many is said once.
     const reasons = last.split("\n").filter((line) => line.startsWith("  Device "));
     const told = reasons.map((line) => 1 + Number(line.match(/So it is with \[(\d+)\] more/)?.[1] ?? 0));

@@ -1,7 +1,7 @@
 /** Programs that find the session of their only lease in use, by the library and unmodified: how long they wait, and through what. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { connect, type Pool, type SluiceError } from "sluice";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { runShort } from "../support/commands.ts";
 import { CrashingServer } from "../support/crashing-server.ts";
 import { buildInterposer, canBuild, compileProgram } from "../support/interposer.ts";
@@ -12,14 +12,18 @@ let key: string;
 const pools: Pool[] = [];
 const running: ChildProcess[] = [];
 
+beforeAll(async () => {
+  server = await CrashingServer.start(["--device", "cpu:1x512MiB", "--session-grace", "2s", "--grace", "0s"]);
+});
 beforeEach(async () => {
-  server = await CrashingServer.start(["--device", "cpu:1x256MiB", "--session-grace", "2s", "--grace", "0s"]);
   const { stdout } = await runShort(["request", "--server", server.grpc, "--for", "5m", "-m", "64MiB", "--json"]);
   key = JSON.parse(stdout).environment.SLUICE_LEASE;
 });
 afterEach(async () => {
   for (const child of running.splice(0)) child.kill("SIGKILL");
   await Promise.all(pools.splice(0).map((pool) => pool.close()));
+});
+afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
 

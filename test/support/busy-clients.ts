@@ -22,7 +22,7 @@ export class BusyClient {
     this.#ended = this.#work(options);
   }
 
-  /** Resolves when the last of its kernels is done. */
+  /** Resolves when the last of its kernels is done; rejects where one fails, as all do that a lease ends with. */
   async stop(): Promise<void> {
     this.#isOver = true;
     await this.#ended;
@@ -33,11 +33,11 @@ export class BusyClient {
     const pending: Promise<void>[] = [];
     while (!this.#isOver) {
       for (let count = 0; count < batch; count++) kernel.launch({ grid, block: 64 }, args);
-      pending.push(
-        gpu.synchronize().then(() => {
-          this.done += batch;
-        }),
-      );
+      const done = gpu.synchronize().then(() => {
+        this.done += batch;
+      });
+      done.catch(() => {}); // `stop` tells of the first that fails.
+      pending.push(done);
       if (pending.length >= AHEAD) await pending.shift();
     }
     await Promise.all(pending);
