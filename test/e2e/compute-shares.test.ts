@@ -102,7 +102,7 @@ describe("leases that were promised parts of a device's time", () => {
     expect((await pool.devices())[0]).toMatchObject({ freeCompute: 1 });
   });
 
-  it("lose the turn with an executor that is killed while it has it", async () => {
+  it("go on when an executor is killed while it has the turn, which it loses", async () => {
     const long = await spinOn(0.5);
     const other = await busy(0.5);
     await partsOf([other], 100);
