@@ -2,14 +2,14 @@
 import { rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { connect, type Pool } from "../../client/index.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { connect, type Lease, type Pool } from "../../client/index.ts";
 import { cudaDriver } from "../../server/device/cuda/driver.ts";
 import type { DeviceDescription } from "../../server/device/device.ts";
 import { fixture } from "../kernels/support.ts";
 import { CrashingServer } from "../support/crashing-server.ts";
 import { isAll } from "../support/is-all.ts";
-import { executorsOf } from "../support/processes.ts";
+import { childrenOf, executorsOf, isAlive } from "../support/processes.ts";
 import { runSluice, startServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { standin, standinMissing } from "./standin.ts";
@@ -25,7 +25,7 @@ let device: DeviceDescription;
 /** What all processes together have of the first device. */
 const used = async (): Promise<number> => (await cudaDriver.health!([device]))[0]!.memoryUsedBytes!;
 
-beforeEach(async () => {
+beforeAll(async () => {
   if (standinMissing !== undefined) return;
   process.env["SLUICE_STANDIN_CARD"] = card;
   [device] = (await cudaDriver.discover("0")) as [DeviceDescription];
@@ -35,46 +35,48 @@ beforeEach(async () => {
   pool = await connect({ server: server.grpc });
 });
 
-afterEach(async () => {
+afterAll(async () => {
   if (standinMissing !== undefined) return;
   await pool.close();
   await server[Symbol.asyncDispose]();
   rmSync(card, { force: true });
 });
 
+const emptyCard = (): Promise<true> => waitFor("an empty card", async () => (await used()) === 0);
+
 describe.skipIf(standinMissing !== undefined)("a server of CUDA devices that is killed", () => {
-  it("leaves a job its slice and its work, and the next one has it to the byte", async () => {
+  it("leaves a job its slice and its work, and of one whose executor dies too nothing: the next one has all to the byte", async () => {
     const lease = await pool.allocate({ memory: 64 * MiB });
     const [gpu] = lease.devices;
     const add = (await gpu.load(fixture("linear"))).kernel("vector_add");
     const [x, y] = [gpu.upload(Float32Array.of(1, 2, 3)), gpu.alloc(12)];
     await gpu.synchronize();
     await waitFor("the lease alone on the card", async () => (await used()) === CONTEXT_BYTES + 64 * MiB);
+    const lost = await pool.allocate({ memory: 32 * MiB });
+    await lost.devices[0].upload(new Uint8Array(MiB).fill(7)).read(Uint8Array, { length: 1 });
+    const children = childrenOf(server.pid);
     await server.crash();
+    const executors = executorsOf(server.state);
+    process.kill(executors.find(({ leaseId }) => leaseId === lost.id)!.pid, "SIGKILL");
     add.launch({ grid: 1, block: 32 }, [3, x, x, y]);
     expect([...(await y.read(Float32Array))]).toEqual([2, 4, 6]);
+    const job = executors.find(({ leaseId }) => leaseId === lease.id)!.pid;
+    // Whoever watched the card has ended as well.
+    await waitFor("the job alone", () => children.every((child) => isAlive(child) === (child === job)));
     await server.start();
-    await waitFor("the lease", async () => (await pool.leases()).leases.some(({ id }) => id === lease.id));
-    expect((await pool.devices())[0]).toMatchObject({ grantedBytes: 64 * MiB, cordon: null });
+    await waitFor("the leases", async () => {
+      const { leases } = await pool.leases();
+      return leases.length === 1 && leases[0]!.id === lease.id;
+    });
+    const listed = (await pool.devices())[0]!;
+    expect(listed).toMatchObject({ grantedBytes: 64 * MiB, cordon: null, overheadEstimated: false });
     await gpu.resize(80 * MiB);
     expect([...(await x.read(Float32Array))]).toEqual([1, 2, 3]);
-    expect(await used()).toBe(CONTEXT_BYTES + 80 * MiB);
+    await waitFor("the lease alone on the card", async () => (await used()) === CONTEXT_BYTES + 80 * MiB);
     await lease.release();
-    await waitFor("an empty card", async () => (await used()) === 0);
-  });
-
-  it("with an executor leaves nothing on the card, and the next one lends it", async () => {
-    const lost = await pool.allocate({ memory: 64 * MiB });
-    await lost.devices[0].upload(new Uint8Array(MiB).fill(7)).read(Uint8Array, { length: 1 });
-    await server.crash();
-    const executor = executorsOf(server.state).find(({ leaseId }) => leaseId !== undefined);
-    process.kill(executor!.pid, "SIGKILL");
-    await server.start();
-    await waitFor("an empty card", async () => (await used()) === 0);
-    await using lease = await pool.allocate({ memory: 64 * MiB, wait: "10s" });
-    const bytes = await lease.devices[0].alloc(MiB).read(Uint8Array);
-    expect(isAll(bytes, 0)).toBe(true);
-    expect((await pool.devices())[0]).toMatchObject({ cordon: null });
+    await emptyCard();
+    await using next = await pool.allocate({ memory: listed.sliceBytesMax });
+    expect(isAll(await next.devices[0].alloc(16 * MiB).read(Uint8Array), 0)).toBe(true);
   });
 });
 
@@ -87,16 +89,16 @@ describe.skipIf(standinMissing !== undefined)(
     let memoryBytes: number;
 
     /** Suspends a lease with modules of 200 MiB; returns it with what it keeps. */
-    async function suspend() {
-      const lease = await pool.allocate({ memory: 400 * MiB });
+    async function suspend(how: (lease: Lease) => Promise<unknown> = (lease) => lease.suspend("It is tested.")) {
+      await emptyCard();
+      const lease = await pool.allocate({ memory: 400 * MiB, wait: "30s" });
       const [gpu] = lease.devices;
       const modules = [await gpu.load(large), await gpu.load(`${large}//2`)];
       const x = gpu.upload(Float32Array.of(1, 2, 3));
       const listed = (await pool.devices())[0]!;
       overheadBytes = listed.overheadBytes;
       memoryBytes = listed.memoryBytes;
-      const said = await runSluice(["suspend", lease.id], { env: { SLUICE_SERVER: server.grpc, SLUICE_LEASE: "" } });
-      expect(said.stdout).toMatch(/ is suspended, .* of it saved, \d+MiB kept for its modules\.\n$/);
+      await how(lease);
       const { suspension } = (await pool.leases()).leases.find(({ id }) => id === lease.id)!;
       expect(suspension!.keptBytes).toBeGreaterThanOrEqual(48 * MiB);
       return { lease, gpu, x, modules, keptBytes: suspension!.keptBytes };
@@ -105,11 +107,14 @@ describe.skipIf(standinMissing !== undefined)(
     const isFull = { memory: 2 * MiB, wait: 0 };
 
     it("leaves others the rest to the byte, over the death of its server, and comes back to the same modules", async () => {
-      const { lease, gpu, x, modules, keptBytes } = await suspend();
+      const { lease, gpu, x, modules, keptBytes } = await suspend(async ({ id }) => {
+        const said = await runSluice(["suspend", id], { env: { SLUICE_SERVER: server.grpc, SLUICE_LEASE: "" } });
+        expect(said.stdout).toMatch(/ is suspended, .* of it saved, \d+MiB kept for its modules\.\n$/);
+      });
       expect(await freeBytes()).toBe(memoryBytes - overheadBytes - keptBytes);
       const other = await pool.allocate({ memory: memoryBytes - 2 * overheadBytes - keptBytes });
       const all = other.devices[0].alloc(other.devices[0].memoryInfo().totalBytes);
-      all.fill(0);
+      all.write(Uint8Array.of(1), { offset: all.byteLength - 1 });
       await other.devices[0].synchronize();
       await expect(pool.allocate(isFull)).rejects.toMatchObject({ code: "NO_CAPACITY" });
       await server.crash();
@@ -125,7 +130,7 @@ describe.skipIf(standinMissing !== undefined)(
       expect([...(await y.read(Float32Array))]).toEqual([2, 4, 6]);
       expect(await used()).toBeLessThanOrEqual(overheadBytes + 400 * MiB);
       await lease.release();
-      await waitFor("an empty card", async () => (await used()) === 0);
+      await emptyCard();
       expect(await freeBytes()).toBe(memoryBytes);
     });
 

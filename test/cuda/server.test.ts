@@ -1,5 +1,5 @@
 /** A real server with CUDA devices: the built package over the stand-in for the driver. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -9,16 +9,17 @@ import { ARENA_BASE } from "../../shared/limits.ts";
 import { linearCases } from "../kernels/cases/linear.ts";
 import { openClientMachine } from "../kernels/client-machine.ts";
 import { fixture } from "../kernels/support.ts";
-import { runSluice, startServer, type TestServer } from "../support/server.ts";
+import { ARENA, parseStaging, RawControl, RawSession, raw } from "../support/raw-client.ts";
+import { runSluice, socketOf, startServer, type TestServer } from "../support/server.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { knownKernels, printingKernels } from "./kernels.ts";
 import { standin, standinMissing } from "./standin.ts";
 
 const MiB = 1024 * 1024;
 
-const start = (env: NodeJS.ProcessEnv = {}, device = "cuda"): Promise<TestServer> =>
+const start = (env: NodeJS.ProcessEnv = {}, device = "cuda", ...args: string[]): Promise<TestServer> =>
   startServer({
-    args: ["--device", device],
+    args: ["--device", device, ...args],
     env: {
       SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"),
       SLUICE_NVML_LIBRARY: join(standin.folder, "libnvidia-ml.so.1"),
@@ -95,7 +96,7 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
     const byteCount = 11 * MiB + 100_003;
     const buffer = gpu.alloc(byteCount);
     const into = new Uint8Array(byteCount);
-    for (let round = 0; round < 4; round++) {
+    for (let round = 0; round < 3; round++) {
       const data = Buffer.alloc(byteCount, Buffer.of(round, 1, 2, 3, 4, 5, 6));
       const expected = Buffer.from(data);
       buffer.write(data);
@@ -103,6 +104,31 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
       await buffer.readInto(into);
       expect(Buffer.compare(into, expected), `${round}`).toBe(0);
     }
+  });
+
+  it("gives the next session of a lease a staging file that is empty, and heeds the one before no more", async () => {
+    const control = new RawControl(server.grpc);
+    const lease = await control.allocate({ memoryBytes: 64 * MiB });
+    /** A session on the server's host, with the file that the device copies from. */
+    const open = async () => {
+      const session = await RawSession.openNext(socketOf(server), lease);
+      const file = openSync(parseStaging((await session.ask(raw.attach())).body).path, "r+");
+      session.send(raw.allocate(ARENA, MiB));
+      return { session, file };
+    };
+    const first = await open();
+    writeSync(first.file, Buffer.alloc(64, 1), 0, 64, 0);
+    expect(await first.session.codeAfter(raw.copyToDeviceStaged(ARENA, 0, 64))).toBe("OK");
+    expect(await first.session.read(ARENA, 64)).toEqual(Buffer.alloc(64, 1));
+    await first.session.close();
+    const second = await open();
+    writeSync(first.file, Buffer.alloc(64, 2), 0, 64, 0);
+    expect(await second.session.codeAfter(raw.copyToDeviceStaged(ARENA, 0, 64))).toBe("OK");
+    expect(await second.session.read(ARENA, 64)).toEqual(Buffer.alloc(64));
+    await second.session.close();
+    for (const { file } of [first, second]) closeSync(file);
+    await control.release(lease.id, lease.secret);
+    control.close();
   });
 
   it("grows and shrinks the slice of a running job, by the command line and by its program", async () => {
@@ -192,13 +218,51 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
     }
   });
 
-  it("says what is missing where the server has neither cuBLASLt nor NVRTC", async () => {
-    const none = {
-      SLUICE_CUBLASLT_LIBRARY: "libcublasLt-not-there.so",
-      SLUICE_NVRTC_LIBRARY: "libnvrtc-not-there.so",
-    };
-    await using server = await start(none, "cuda:0");
+  it("goes on with what it has when the driver cannot be used, and says why it cannot", async () => {
+    await using server = await startServer({
+      args: ["--device", "cuda", "--device", "cpu:1x256MiB"],
+      env: { SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"), SLUICE_STANDIN_VERSION: "11080" },
+    });
     await using pool = await connect({ server: server.grpc });
+    expect((await pool.devices()).map(({ id }) => id)).toEqual(["cpu:0"]);
+    expect(server.log()).toContain("needs a driver for CUDA 12.4 or later");
+  });
+
+  it("charges the time that the device worked for a lease", async () => {
+    const lease = await pool.allocate({ memory: 32 * MiB });
+    const pause = (await lease.devices[0].load(knownKernels)).kernel("pause_for");
+    for (let round = 0; round < 3; round++) pause.launch({ grid: 1, block: 1 }, [50_000]);
+    await lease.devices[0].synchronize();
+    const usage = await lease.release();
+    expect(usage!.deviceMs).toBeGreaterThanOrEqual(149);
+    expect(usage!.deviceMs).toBeLessThan(usage!.heldMs);
+  });
+
+  it("says why it cannot start when the driver is too old", async () => {
+    const failure = await start({ SLUICE_STANDIN_VERSION: "11080" }).catch((error: unknown) => error);
+    expect(String(failure)).toContain("CUDA [11.8]; Sluice needs a driver for CUDA 12.4 or later");
+  });
+});
+
+describe.skipIf(standinMissing !== undefined)("a server of an odd machine's CUDA devices", () => {
+  const odd = {
+    SLUICE_CUBLASLT_LIBRARY: "libcublasLt-not-there.so",
+    SLUICE_NVRTC_LIBRARY: "libnvrtc-not-there.so",
+    SLUICE_STANDIN_IGNORE_HINT: "1",
+    SLUICE_STANDIN_ATTRIBUTES: "88:1",
+  };
+  let server: TestServer;
+  let pool: Pool;
+  beforeAll(async () => {
+    server = await start(odd, "cuda", "--log-level", "debug");
+    pool = await connect({ server: server.grpc });
+  });
+  afterAll(async () => {
+    await pool.close();
+    await server.stop();
+  });
+
+  it("says what is missing where the server has neither cuBLASLt nor NVRTC", async () => {
     await using lease = await pool.allocate({ memory: 64 * MiB });
     const [gpu] = lease.devices;
     await expect(gpu.compile("int a;")).rejects.toMatchObject({
@@ -216,30 +280,16 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
     await gpu.synchronize();
   });
 
-  it("goes on with what it has when the driver cannot be used, and says why it cannot", async () => {
-    await using server = await startServer({
-      args: ["--device", "cuda", "--device", "cpu:1x256MiB"],
-      env: { SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"), SLUICE_STANDIN_VERSION: "11080" },
-    });
-    await using pool = await connect({ server: server.grpc });
-    expect((await pool.devices()).map(({ id }) => id)).toEqual(["cpu:0"]);
-    expect(server.log()).toContain("needs a driver for CUDA 12.4 or later");
-  });
-
   it("does not lend a device whose kernels reach the server's memory to whoever has a token, and warns otherwise", async () => {
-    const reaching = { SLUICE_STANDIN_ATTRIBUTES: "88:1" };
-    await using server = await start(reaching, "cuda:0");
     expect(server.log()).toContain("uvm_disable_hmm=1");
     const refused = await startServer({
       args: ["--device", "cuda:0", "--require-token"],
-      env: { SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"), ...reaching },
+      env: { SLUICE_CUDA_LIBRARY: join(standin.folder, "libcuda.so.1"), ...odd },
     }).catch((error: unknown) => error);
     expect(String(refused)).toContain("can read and write the memory of the server's own processes");
   });
 
   it("says the address of an arena that the driver has put elsewhere, and works there", async () => {
-    await using server = await start({ SLUICE_STANDIN_IGNORE_HINT: "1" });
-    await using pool = await connect({ server: server.grpc });
     await using lease = await pool.allocate({ devices: 2, memory: 32 * MiB });
     const [first, second] = lease.devices;
     const data = Uint32Array.from({ length: 4096 }, (_, index) => index);
@@ -255,30 +305,11 @@ describe.skipIf(standinMissing !== undefined)("a server with CUDA devices", () =
   });
 
   it("says where the time goes in which a slice is opened, to an admin who asks for so much", async () => {
-    const library = join(standin.folder, "libcuda.so.1");
-    const args = ["--device", "cuda:0", "--log-level", "debug"];
-    await using server = await startServer({ args, env: { SLUICE_CUDA_LIBRARY: library } });
-    await using pool = await connect({ server: server.grpc });
-    await using lease = await pool.allocate({ memory: 16 * MiB, wait: "30s" });
+    await using lease = await pool.allocate({ memory: 16 * MiB, filters: ["device.id=cuda:0"] });
     const steps = ["context", "memory", "page-locked memory", "zeros"]
       .map((step) => `${step} \\[[\\d.]+\\]`)
       .join(", ");
     const said = new RegExp(`the lease \\[${lease.id}\\]: \\[cuda:0\\] is open in \\[[\\d.]+\\] ms: ${steps}\\.`);
     await waitFor("the sentence", () => said.test(server.log()));
-  });
-
-  it("charges the time that the device worked for a lease", async () => {
-    const lease = await pool.allocate({ memory: 32 * MiB });
-    const pause = (await lease.devices[0].load(knownKernels)).kernel("pause_for");
-    for (let round = 0; round < 3; round++) pause.launch({ grid: 1, block: 1 }, [50_000]);
-    await lease.devices[0].synchronize();
-    const usage = await lease.release();
-    expect(usage!.deviceMs).toBeGreaterThanOrEqual(149);
-    expect(usage!.deviceMs).toBeLessThan(usage!.heldMs);
-  });
-
-  it("says why it cannot start when the driver is too old", async () => {
-    const failure = await start({ SLUICE_STANDIN_VERSION: "11080" }).catch((error: unknown) => error);
-    expect(String(failure)).toContain("CUDA [11.8]; Sluice needs a driver for CUDA 12.4 or later");
   });
 });

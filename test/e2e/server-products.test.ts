@@ -138,7 +138,12 @@ test.each<[string, string, Parameters<typeof raw.multiply>[0]]>([
 
 test.each<[string, string, Parameters<typeof raw.multiply>[0]]>([
   ["plain", "OK", {}],
-  ["of floats of 8 bits with scales", "OK", { narrow: 2, type: 3, scaleA: ARENA + 4, scaleB: ARENA + 8 }],
+  // cuBLASLt, which the stand-in for a GPU follows, multiplies none of so few rows.
+  [
+    "of floats of 8 bits with scales",
+    process.env["SLUICE_TEST_STANDIN"] === undefined ? "OK" : "UNSUPPORTED",
+    { narrow: 2, type: 3, scaleA: ARENA + 4, scaleB: ARENA + 8 },
+  ],
   ["of an unknown type", "BAD_ARGUMENT", { type: 8 }],
   ["at an odd address", "BAD_ARGUMENT", { a: ARENA + 2 }],
   ["in memory that is not allocated", "NOT_ALLOCATED", { c: ARENA + 2 * BYTES }],
