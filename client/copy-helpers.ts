@@ -20,6 +20,8 @@ const CORES_PER_HELPER = 4;
 const AWAKE_MS = 0.2;
 /** A helper that is waited for longer than that has no processor, or is gone: it is looked after from time to time. */
 const PAUSE_MS = 0.05;
+/** One that has not loaded its library by then never will. */
+const LOADING_MS_MAX = 1_000;
 
 /**
  * What all share. TICKET is the number of the copy, times 256, and its chunks that nobody has taken: taking one is to count it down, which fails if
@@ -31,9 +33,11 @@ const FIRST_TICKET = -0x4000;
 const ASLEEP = 1;
 /** Of each helper: the ticket by which it takes a chunk, or has taken it, until that is copied; else 0. */
 const TAKEN = 2;
-/** Of each helper: the system's number of its thread. */
+/** Of each helper: the system's number of its thread, from when it has loaded what it copies by. */
 const THREAD = TAKEN + HELPERS_MAX;
 const WORDS = THREAD + HELPERS_MAX;
+/** Of one that could not start. */
+const NO_THREAD = -1;
 /** In numbers of 64 bits behind the words: where the copy goes, where it comes from, and how long it is. */
 const JOB_AT = 64;
 
@@ -91,7 +95,7 @@ interface Helpers {
 let helpers: Helpers | undefined;
 let isAsked = false;
 
-/** Has helpers start, once in a program, where there are processors for them. They keep no program alive. */
+/** Has helpers start, once in a program, where there are processors for them. They keep no program alive, which ends when they have loaded. */
 export function startHelpers(count = helperCount()): void {
   if (isAsked || count === 0) return;
   isAsked = true;
@@ -102,18 +106,35 @@ export function startHelpers(count = helperCount()): void {
   const words = new Int32Array(memory, 0, WORDS);
   words[TICKET] = FIRST_TICKET;
   helpers = { words, job: new Float64Array(memory, JOB_AT, 3), addressOf };
-  for (let index = 0; index < count; index++) startHelper({ memory, koffi: require.resolve("koffi"), index });
+  for (let index = 0; index < count; index++) {
+    const missed = (): void => void Atomics.store(words, THREAD + index, NO_THREAD);
+    startHelper({ memory, koffi: require.resolve("koffi"), index }, missed);
+  }
+  process.once("exit", () => awaitLoaded(words, count));
 }
 
-/** One that cannot start is missed by nobody. */
-function startHelper(workerData: { memory: SharedArrayBuffer; koffi: string; index: number }): void {
+/** A thread that is ended while it loads a native library, or is about to return from it, may take the whole process with it by SIGABRT. */
+function awaitLoaded(words: Int32Array, count: number): void {
+  const deadline = performance.now() + LOADING_MS_MAX;
+  const isBusy = (index: number): boolean => words[THREAD + index] === 0 || words[TAKEN + index] !== 0;
+  for (let index = 0; index < count; index++) {
+    while (isBusy(index) && performance.now() < deadline) Atomics.wait(words, THREAD + index, 0, 1);
+  }
+}
+
+/** One that cannot start does nothing but say so. */
+function startHelper(
+  workerData: { memory: SharedArrayBuffer; koffi: string; index: number },
+  onFailed: () => void,
+): void {
   try {
     // With nothing of the environment, so that what NODE_OPTIONS has every program load is not loaded here.
     const worker = new Worker(helper, { eval: true, workerData, execArgv: [], env: {}, resourceLimits });
-    worker.on("error", () => {});
+    worker.on("error", onFailed);
     worker.unref();
   } catch {
     // The system lets this process have no more threads.
+    onFailed();
   }
 }
 
