@@ -5,7 +5,7 @@ import type { DaemonStand } from "./daemon-stand.ts";
 import { type FinishedProgram, interposerFolder } from "./interposer.ts";
 
 /** On a busy machine parking takes nearly all of the time, and a program that is parked for ever comes to no end. */
-const PARKS_MAX = 12;
+const PARKS_MAX = 24;
 /** A program that hangs is ended before its test is, which then can tell how often it was parked. */
 const RUN_MS_MAX = 110_000;
 

@@ -1,6 +1,6 @@
 /*
  * Copies from a byte to several MiB, at any place, by several threads at once: from pageable and from page-locked memory, waiting and not. The
- * source is changed as soon as a copy returns, and a child that is forked meanwhile disturbs nobody. Its argument is how many copies each makes.
+ * source is changed as soon as a copy returns, and a child that is forked meanwhile disturbs nobody.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -10,10 +10,9 @@
 
 #include "driver.h"
 
-enum { THREADS = 4, SIZE = 5 << 20 };
+enum { THREADS = 4, TURNS = 40, SIZE = 5 << 20 };
 
 static CUcontext context;
-static int turns = 16;
 
 struct random {
     uint64_t state;
@@ -48,7 +47,7 @@ static void *work(void *argument) {
     CHECK(cuStreamCreate(&stream, 1));
     CHECK(cuMemAlloc_v2(&d, SIZE));
     CHECK(cuMemsetD32Async(d, 0, SIZE / 4, stream));
-    for (int turn = 0; turn < turns; turn++) {
+    for (int turn = 0; turn < TURNS; turn++) {
         size_t bytes = size_of_copy(&random), at = below(&random, SIZE - bytes + 1);
         uint8_t *host = below(&random, 2) == 0 ? pageable : locked;
         if (below(&random, 2) == 0) {
@@ -94,9 +93,8 @@ static void copy_rows(void) {
     free(back);
 }
 
-int main(int argc, char **argv) {
+int main(void) {
     pthread_t threads[THREADS];
-    if (argc > 1) turns = atoi(argv[1]);
     context = start();
     copy_rows();
     for (size_t i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, work, (void *)(i + 1));
