@@ -4,6 +4,7 @@
  */
 import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -133,4 +134,29 @@ it("keeps no program alive, ends with it, and loads nothing of what the program 
   expect((await run()).stdout).toBe("true\n");
   await expect(run("exit")).rejects.toMatchObject({ code: 3, stdout: "true\n" });
   rmSync(folder, { recursive: true, force: true });
+});
+
+it("ends when its helpers have loaded their library, whose end in the middle of that would abort the program", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-helpers-"));
+  const [slow, first] = [join(folder, "slow.cjs"), join(folder, "first.cjs")];
+  const koffi = JSON.stringify(createRequire(import.meta.url).resolve("koffi"));
+  writeFileSync(
+    slow,
+    `if (!require("node:worker_threads").isMainThread) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+      require("node:fs").writeSync(1, "loads\\n");
+    }
+    module.exports = require(${koffi});`,
+  );
+  writeFileSync(
+    first,
+    `const module_ = require("node:module"), find = module_._resolveFilename;
+    module_._resolveFilename = (name, ...others) => name === "koffi" ? ${JSON.stringify(slow)} : find(name, ...others);`,
+  );
+  const helpers = new URL("../../client/copy-helpers.ts", import.meta.url).href;
+  const program = `import { startHelpers } from ${JSON.stringify(helpers)}; startHelpers(3); process.exit(3);`;
+  const args = ["--import", "tsx", "--require", first, "--input-type=module", "-e", program];
+  const { status, stdout } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 60_000 });
+  rmSync(folder, { recursive: true, force: true });
+  expect({ status, stdout }).toEqual({ status: 3, stdout: "loads\n".repeat(3) });
 });
