@@ -13,7 +13,7 @@ import { buildInterposer, canBuild } from "../support/interposer.ts";
 import { isAlive } from "../support/processes.ts";
 import { beginGroup } from "../support/time-left.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { standinMissing } from "./standin.ts";
+import { standin, standinMissing } from "./standin.ts";
 
 const MiB = 1024 * 1024;
 /** For a busy machine. */
@@ -273,6 +273,63 @@ describe.skipIf(standinMissing !== undefined)("the check of programs", () => {
         });
       }
       expect(failed(rows)).toHaveLength(canBuild ? 2 : 1);
+    },
+    TIME_MS,
+  );
+
+  it(
+    "takes for the driver's what it keeps once behind programs, and for a leak what grows with them",
+    async () => {
+      const name = "memory that the driver keeps after programs, as long as anything uses the card";
+      /** So many MiB of the card are nobody's after the programs of each round. */
+      const judge = async (left: readonly number[]): Promise<Row[]> => {
+        const ends = join(box, "ends");
+        writeFileSync(ends, "");
+        stage({ "one.cu": `test -z "$SLUICE_LEASE" || echo >> ${ends}` });
+        become({ SLUICE_STANDIN_OTHERS: "0" });
+        const card = { ...(await openCard()), returnLimitMs: 500 };
+        beginGroup(TIME_MS);
+        const watch = setInterval(() => {
+          const rounds = readFileSync(ends, "utf8").length;
+          if (rounds > 0) become({ SLUICE_STANDIN_OTHERS: String(left[rounds - 1]) });
+        }, 10);
+        try {
+          const rows = await all(groups["programs"]!.run(card));
+          return rows.filter((row) => row.name === name || row.name.startsWith("bytes left"));
+        } finally {
+          clearInterval(watch);
+        }
+      };
+      const [MiB3, MiB8] = [3 * MiB, 8 * MiB];
+      expect(await judge([8, 8])).toMatchObject([
+        {
+          name,
+          ok: true,
+          value: MiB8,
+          note: `[${MiB8}] bytes that no process has, and [0] more after the same programs once more`,
+        },
+        { value: 0, ok: true },
+      ]);
+      expect(await judge([3, 6])).toMatchObject([
+        {
+          name,
+          ok: false,
+          value: 2 * MiB3,
+          note: `[${MiB3}] bytes that no process has, and [${MiB3}] more after the same programs once more`,
+        },
+        { value: MiB3, ok: false },
+      ]);
+      expect(await judge([300, 300])).toMatchObject([
+        { name, ok: false },
+        { value: 300 * MiB, ok: false },
+      ]);
+      // Nobody else's, and nothing is run again.
+      standin.occupy(0, 4096);
+      try {
+        expect(await judge([5, 5])).toMatchObject([{ value: 5 * MiB, ok: false }]);
+      } finally {
+        standin.occupy(0, -4096);
+      }
     },
     TIME_MS,
   );

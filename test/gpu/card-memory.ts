@@ -19,6 +19,16 @@ const shared = new Map<string, number>();
 
 export const sharedBytes = ({ id }: DeviceDescription): number | undefined => shared.get(id);
 
+/** What the driver keeps of a card as long as anything uses it, by the card's id, where a group has found that. */
+const kept = new Map<string, number>();
+
+export const keptBytes = ({ id }: DeviceDescription): number => kept.get(id) ?? 0;
+
+/** From now on so many bytes more count as the driver's. */
+export function countAsKept(device: DeviceDescription, bytes: number): void {
+  kept.set(device.id, keptBytes(device) + bytes);
+}
+
 /** Less than this is the driver's own. */
 const OTHERS_BYTES_MIN = 64 * 1024 * 1024;
 
@@ -58,10 +68,18 @@ export async function leftOver(
   }
 }
 
-/** Whether it is a process that has memory of the card, or the driver by itself. */
-function holders({ details }: DeviceDescription): string {
+/** The processes that have memory of the card; undefined where NVML does not tell. */
+function processesOn({ details }: DeviceDescription): { bytes: number | undefined }[] | undefined {
   const shown = Nvml.showing(details?.uuid ?? "");
-  const processes = shown?.nvml.processes(shown.device);
+  return shown?.nvml.processes(shown.device);
+}
+
+/** Whether it is the driver by itself that has what is in use of the card. */
+export const isDriversAlone = (device: DeviceDescription): boolean => processesOn(device)?.length === 0;
+
+/** Whether it is a process that has memory of the card, or the driver by itself. */
+function holders(device: DeviceDescription): string {
+  const processes = processesOn(device);
   if (processes === undefined) return "NVML does not tell which processes have memory of it";
   const told = processes.map(({ bytes }) => `[${bytes ?? "?"}] bytes`).join(", ");
   return processes.length === 0 ? "no process has any: the driver keeps it" : `processes have of it ${told}`;

@@ -1,6 +1,6 @@
 /** Runs the groups of the check one after the other, each within its time; what one does, or does not do, holds up no other. */
 import { beginGroup, checkLeftMs, isTimeOver, leftMs } from "../support/time-left.ts";
-import { leakRow, leftOver } from "./card-memory.ts";
+import { countAsKept, keptBytes, leakRow, leftOver } from "./card-memory.ts";
 import { type Card, say, stopServers } from "./group-tools.ts";
 import { firstGroup, type GroupPlan, groups, limitFor } from "./groups.ts";
 import { killChildren, type Row } from "./job.ts";
@@ -84,14 +84,16 @@ async function runGroup(
   outcome.seconds[name] = (performance.now() - started) / 1000;
 }
 
-/** Behind all groups: by then what a group left for the driver to give back late has come back, or stays. `kept` bytes were left of `start`. */
-async function tellLeft({ card, outcome }: Whole, kept: number): Promise<void> {
-  const before = card.usedBefore === undefined ? undefined : card.usedBefore + kept;
+/** Behind all groups: by then what a group left for the driver to give back late has come back, or stays. */
+async function tellLeft({ card, outcome }: Whole): Promise<void> {
+  const before = card.usedBefore === undefined ? undefined : card.usedBefore + keptBytes(card.device);
   const name = "bytes left on the card at the end";
   beginGroup(card.returnLimitMs);
+  const kept = keptBytes(card.device);
+  const beside = kept === 0 ? {} : { note: `beside [${kept}] bytes that the driver keeps` };
   const row = isTimeOver()
     ? { group: "check", name, isSkipped: true, note: "the time is over" }
-    : leakRow("check", card.device, await leftOver(card, before), name);
+    : { ...beside, ...leakRow("check", card.device, await leftOver(card, before), name) };
   say(lineOf(row));
   outcome.rows.push(row);
 }
@@ -106,7 +108,6 @@ export const plansFor = (only: readonly string[]): [string, GroupPlan][] =>
 export async function runGroups(plans: readonly (readonly [string, GroupPlan])[], whole: Whole): Promise<void> {
   const { card, outcome, save } = whole;
   let isComplete = true;
-  let kept = 0;
   for (const [at, [name, group]] of plans.entries()) {
     const needed = outcome.rows.find(({ isNeeded, ok }) => isNeeded === true && ok !== true);
     const why = isTimeOver() ? "the time is over" : needed && `without this nothing else can be: ${needed.name}`;
@@ -118,12 +119,12 @@ export async function runGroups(plans: readonly (readonly [string, GroupPlan])[]
       isComplete = false;
     }
     // What the driver keeps from its first work on, as the group tells.
-    if (at === 0) kept = (await leftOver(card, card.usedBefore)) ?? 0;
+    if (at === 0) countAsKept(card.device, (await leftOver(card, card.usedBefore)) ?? 0);
     // Asked since the start, beside what is not measured.
     outcome.inventory = await card.inventory;
     save();
   }
-  await tellLeft(whole, kept);
+  await tellLeft(whole);
   outcome.isComplete = isComplete && !isTimeOver();
   save();
 }
