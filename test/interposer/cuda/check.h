@@ -9,6 +9,9 @@
 #include <cstring>
 #include <vector>
 
+/* What Sluice keeps of NVIDIA's documents, and a card's own driver does not: not asked of that. */
+static inline bool is_borrowed() { return getenv("SLUICE_LEASE") != NULL; }
+
 #define CHECK(call)                                                                                                                     \
     do {                                                                                                                                \
         cudaError_t check_error = (call);                                                                                               \
