@@ -4,16 +4,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import koffi from "../../server/device/native.ts";
@@ -22,39 +13,33 @@ const sources = new URL("./", import.meta.url);
 /** Outlives the run, as all that is built. */
 const built = fileURLToPath(new URL("../../dist/test/", import.meta.url));
 
-/** Builds once per content of the sources; a later run finds the library under its hash. */
+/** Builds the libraries into the folder `$0` of what comes behind it. As a whole: who has loaded one file of it must not find another behind the second name. */
+const script = `[ -e "$0" ] && exit
+fresh=$(mktemp -d "$0.XXXXXX") && trap 'rm -rf "$fresh"' EXIT
+cc -shared -fPIC -O1 -Wall -Wextra -fvisibility=hidden -pthread -o "$fresh/libcuda.so.1" "$@" -lm >/dev/null &&
+ln -s libcuda.so.1 "$fresh/libnvidia-ml.so.1" && mv -T "$fresh" "$0"`;
+
+/** Builds once per content of the sources, one build at a time, whoever asks; a later run finds the library under its hash. */
 function build(): string {
   const names = readdirSync(sources).filter((name) => /\.[ch]$/.test(name));
   const hash = createHash("sha256");
   for (const name of names.sort()) hash.update(name).update(readFileSync(new URL(name, sources)));
   const folder = join(built, `standin-${hash.digest("hex").slice(0, 16)}`);
-  if (existsSync(join(folder, "libcuda.so.1"))) return folder;
+  if (existsSync(folder)) return folder;
   mkdirSync(built, { recursive: true });
-  const fresh = mkdtempSync(join(built, "standin-build-"));
   const files = names.filter((name) => name.endsWith(".c")).map((name) => new URL(name, sources).pathname);
-  const flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-fvisibility=hidden", "-pthread"];
-  execFileSync("cc", [...flags, "-o", join(fresh, "libcuda.so.1"), ...files, "-lm"], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  symlinkSync("libcuda.so.1", join(fresh, "libnvidia-ml.so.1"));
-  try {
-    // As a whole: who has loaded one file of it must not find another behind the second name, which would be a library with a state of its own.
-    renameSync(fresh, folder);
-  } catch (error) {
-    if (!existsSync(join(folder, "libcuda.so.1"))) throw error;
-  } finally {
-    rmSync(fresh, { recursive: true, force: true });
-  }
+  const command = [join(built, "standin.lock"), "/bin/sh", "-c", script, folder, ...files];
+  execFileSync("flock", command, { stdio: ["ignore", "ignore", "pipe"] });
   return folder;
 }
 
 function findMissing(): string | undefined {
   if (process.platform !== "linux") return "the stand-in for libcuda needs Linux";
   try {
-    execFileSync("cc", ["--version"], { stdio: "ignore" });
+    for (const tool of ["cc", "flock"]) execFileSync(tool, ["--version"], { stdio: "ignore" });
     return undefined;
   } catch {
-    return "there is no C compiler to build the stand-in for libcuda";
+    return "there is no C compiler, or no flock, to build the stand-in for libcuda";
   }
 }
 

@@ -256,7 +256,8 @@ describe("with a server of all", () => {
         await gpu.synchronize();
         console.log(Math.round(highest / 2 ** 20));
         await lease.release();`);
-      expect(await inTime("its end", job.exited, 40_000)).toBe(0);
+      const code = await inTime("its end", job.exited, 40_000);
+      expect({ code, stderr: job.stderr() }).toEqual({ code: 0, stderr: "" });
       const [, megabytes] = /^(\d+)$/m.exec(job.stdout())!;
       // 64 MiB of backlog, twice as much for garbage that is not collected yet; without a bound it would be 384.
       expect(Number(megabytes)).toBeLessThan(256);

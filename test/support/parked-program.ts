@@ -8,6 +8,8 @@ import { type FinishedProgram, interposerFolder } from "./interposer.ts";
 const PARKS_MAX = 24;
 /** A program that hangs is ended before its test is, which then can tell how often it was parked. */
 const RUN_MS_MAX = 110_000;
+/** Between two parks on a busy machine a program may wait for long; one whose answer is lost must not be helped by another connection. */
+const SILENCE = "600s";
 
 /** Runs a program, and parks its lease at random instants, PARKS_MAX times or until it has ended; tells also how often. The interposer is built. */
 export async function runParked(
@@ -29,6 +31,7 @@ export async function runParked(
     ...process.env,
     SLUICE_LEASE: formatLeaseKeys([{ leaseId: stand.leaseId, secret: stand.secret }]),
     SLUICE_DATA: endpoint,
+    SLUICE_SILENCE: SILENCE,
     LD_LIBRARY_PATH: `${process.cwd()}/${interposerFolder}`,
   };
   const child = spawn(command, args, {
