@@ -324,6 +324,11 @@ describe.skipIf(standinMissing !== undefined)("the check of programs", () => {
         },
         { value: MiB3, ok: false },
       ]);
+      // A leak beside what the driver keeps.
+      expect(await judge([16, 17])).toMatchObject([
+        { name, ok: false },
+        { value: 16 * MiB, ok: false },
+      ]);
       expect(await judge([300, 300])).toMatchObject([
         { name, ok: false },
         { value: 300 * MiB, ok: false },

@@ -164,7 +164,11 @@ async function* checkPromises(card: Card): AsyncGenerator<Row> {
       if (name !== faultCheck || before === undefined) continue;
       const grown = await keptAfterFaults(card, { server, before });
       before += grown;
-      yield keptRow(group, { first: left, grown });
+      const told = {
+        name: "memory that the driver keeps after faults, as long as the server runs",
+        note: `[${left}] bytes after the first, [${grown}] more after [${FAULTS}]`,
+      };
+      yield keptRow({ group, ...told }, { first: left, grown, firstMax: KEPT_AFTER_FAULT_BYTES_MAX });
     }
   }
   yield* checkPair(group, device);
@@ -173,7 +177,7 @@ async function* checkPromises(card: Card): AsyncGenerator<Row> {
 
 const FAULTS = 4;
 /** More than this is no book-keeping. */
-const KEPT_BYTES_MAX = 1024 * 1024;
+const KEPT_AFTER_FAULT_BYTES_MAX = 1024 * 1024;
 
 /** How much more is left after further faults than after the first. */
 async function keptAfterFaults(
@@ -185,12 +189,11 @@ async function keptAfterFaults(
   return (await leftOver(card, before)) ?? 0;
 }
 
-/** A driver may keep a little after a first fault as long as any process uses the card: once, whatever happens then. */
-function keptRow(group: string, { first, grown }: { readonly first: number; readonly grown: number }): Row {
-  const name = "memory that the driver keeps after faults, as long as the server runs";
-  const note = `[${first}] bytes after the first, [${grown}] more after [${FAULTS}]`;
-  return { group, name, unit: "B", value: first + grown, ok: grown === 0 && first <= KEPT_BYTES_MAX, note };
-}
+/** A driver may keep something as long as any process uses the card: once, whatever is done then. What grows is a leak. */
+const keptRow = (
+  row: Pick<Row, "group" | "name" | "note">,
+  { first, grown, firstMax }: { readonly first: number; readonly grown: number; readonly firstMax: number },
+): Row => ({ ...row, unit: "B", value: first + grown, ok: grown === 0 && first <= firstMax });
 
 /** Each with a client of its own, which gives back what a check that fails leaves borrowed. */
 async function keepsPromise(
@@ -275,9 +278,8 @@ async function* checkPrograms(card: Card): AsyncGenerator<Row> {
     const before = await usedBytes(device);
     yield* borrowAll(card, prepared, alone);
     const behind = await leftOver(card, before);
-    const kept = yield* keptAfterPrograms(card, { prepared, alone, behind });
-    const allowed = before === undefined ? undefined : before + kept;
-    yield leakRow(group, device, kept === 0 ? behind : await leftOver(card, allowed));
+    const isNobodys = behind !== undefined && behind > 0 && isDriversAlone(device);
+    yield leakRow(group, device, isNobodys ? yield* leftOfPrograms(card, { prepared, alone, behind }) : behind);
   } finally {
     prepared.remove();
   }
@@ -291,33 +293,28 @@ async function* borrowAll({ device }: Card, prepared: Prepared, alone: Alone): A
 
 /** More than this is no store of the driver's: 126 MiB on an H100, and on an H200. */
 const KEPT_AFTER_PROGRAMS_BYTES_MAX = 256 * MiB;
-/** What the same programs leave the second time, of what they left the first: a leak leaves as much again. */
-const GROWTH_MAX = 1 / 8;
 
 /**
- * A driver may keep memory that no process has, until nothing uses the card any more: once, and not more with each program that ends. To see that they
- * are borrowed once more. Returns the bytes that count as the driver's.
+ * Whether `behind` bytes that no process has behind programs are the driver's, or a leak: the programs are borrowed once more. Returns how many are left
+ * that are not the driver's.
  */
-async function* keptAfterPrograms(
+async function* leftOfPrograms(
   card: Card,
-  {
-    prepared,
-    alone,
-    behind = 0,
-  }: { readonly prepared: Prepared; readonly alone: Alone; readonly behind: number | undefined },
+  { prepared, alone, behind }: { readonly prepared: Prepared; readonly alone: Alone; readonly behind: number },
 ): AsyncGenerator<Row, number> {
-  const { device } = card;
-  if (behind === 0 || !isDriversAlone(device)) return 0;
-  const first = await usedBytes(device);
+  const before = await usedBytes(card.device);
   for await (const row of borrowAll(card, prepared, { ...alone, timed: [] })) if (row.ok === false) yield row;
-  const grown = (await leftOver(card, first)) ?? 0;
-  const ok = behind <= KEPT_AFTER_PROGRAMS_BYTES_MAX && grown <= behind * GROWTH_MAX && isDriversAlone(device);
+  const grown = (await leftOver(card, before)) ?? 0;
   const name = "memory that the driver keeps after programs, as long as anything uses the card";
   const note = `[${behind}] bytes that no process has, and [${grown}] more after the same programs once more`;
-  yield { group: "programs", name, unit: "B", value: behind + grown, ok, note };
-  if (!ok) return 0;
-  countAsKept(device, behind + grown);
-  return behind + grown;
+  const row = keptRow(
+    { group: "programs", name, note },
+    { first: behind, grown, firstMax: KEPT_AFTER_PROGRAMS_BYTES_MAX },
+  );
+  yield row;
+  if (row.ok !== true) return behind;
+  countAsKept(card.device, behind);
+  return 0;
 }
 
 export interface GroupPlan {

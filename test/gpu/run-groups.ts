@@ -86,10 +86,10 @@ async function runGroup(
 
 /** Behind all groups: by then what a group left for the driver to give back late has come back, or stays. */
 async function tellLeft({ card, outcome }: Whole): Promise<void> {
-  const before = card.usedBefore === undefined ? undefined : card.usedBefore + keptBytes(card.device);
+  const kept = keptBytes(card.device);
+  const before = card.usedBefore === undefined ? undefined : card.usedBefore + kept;
   const name = "bytes left on the card at the end";
   beginGroup(card.returnLimitMs);
-  const kept = keptBytes(card.device);
   const beside = kept === 0 ? {} : { note: `beside [${kept}] bytes that the driver keeps` };
   const row = isTimeOver()
     ? { group: "check", name, isSkipped: true, note: "the time is over" }
