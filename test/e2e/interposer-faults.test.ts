@@ -231,26 +231,30 @@ describe.runIf(canBuild)("a program", () => {
       const folder = mkdtempSync(join(tmpdir(), "sluice-cut-"));
       closing.push(() => rmSync(folder, { recursive: true }));
       const runs = rounds(6);
+      // Over a Unix socket copies go past it, and what is left is little.
+      const bytesMax = kind === "unix" ? 1200 : 60_000;
       let failed = 0;
       for (let run = 0; run < runs; run++) {
         const cut = {
           direction: random() < 0.5 ? "up" : "down",
           // Every second in the handshake.
-          afterBytes: Math.floor(random() * (run % 2 === 0 ? 250 : 60_000)),
+          afterBytes: Math.floor(random() * (run % 2 === 0 ? 250 : bytesMax)),
           how: random() < 0.5 ? "reset" : "fin",
         } as const;
         const [target, path] =
           kind === "unix" ? [socketOf(computing), join(folder, `${run}.sock`)] : [computing.data, undefined];
-        const proxy = await CuttingProxy.to(target, (connection) => (connection === 0 ? cut : undefined), path);
+        // One that comes before the last program's session is over is sent away, and the program tries another.
+        const proxy: CuttingProxy = await CuttingProxy.to(target, () => (proxy.cuts === 0 ? cut : undefined), path);
         const env = { SLUICE_DATA: `${kind}://${proxy.address}`, SLUICE_RESUME: resume };
         const { code, stdout, stderr } = await runProgram({ server: computing, borrowed, command, env });
         await proxy.close();
         const said = `${JSON.stringify(cut)}: ${stdout}${stderr}`;
         if (code === 0) expect(stdout, said).toBe("ok\n");
         else expect(stdout, said).toMatch(/^line \d+: .*: 46 CUDA_ERROR_DEVICE_UNAVAILABLE\n$/);
+        expect(proxy.cuts, said).toBe(1);
         failed += code === 0 ? 0 : 1;
       }
-      if (resume === "0") expect(failed).toBeGreaterThan(runs / 3);
+      if (resume === "0") expect(failed).toBeGreaterThan(runs / 2);
       else expect(failed).toBe(0);
     },
   );
