@@ -5,7 +5,7 @@ import { openControl, openLease, type Target } from "./target.ts";
 
 /**
  * Each thread counts to `n`, and works with a number meanwhile: so much that what else a round does is little beside it. V8 keeps the number on the
- * stack, too, which takes six times as long where that part of the stack crosses a line of the cache.
+ * stack, too, which takes six times as long where it happens to lie across two pages.
  */
 const spinning = `.version 7.0
 .target sm_75
