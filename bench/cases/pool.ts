@@ -8,7 +8,7 @@ import { makeTrace, offlineBound, play, sluice, textbook } from "../measure/pool
 import type { Bar, Cell, Chart, Table } from "../report/model.ts";
 
 const SEED = 7;
-const rounds = { quick: 400, full: 6000 } as const;
+const rounds = { quick: 2000, full: 6000 } as const;
 
 /** The built package is measured, as everywhere: a development loader's wrappers would cost more than a decision. */
 async function builtLoad(): Promise<typeof PoolLoadType> {

@@ -25,15 +25,19 @@ export function heldOn(lease: LeaseRecord, device: DeviceRecord, how: "ended" | 
   return sum;
 }
 
-/** When the device has so much free at the latest, if nothing more is placed on it; Infinity when nobody knows. */
-function freeAt(state: PoolState, device: DeviceRecord, need: Amount): number {
-  let free = freeOn(device);
-  if (covers(free, need)) return state.now;
-  const ends = [...device.leases].map((lease) => ({ at: endOf(state, lease), held: heldOn(lease, device) }));
-  ends.sort((a, b) => a.at - b.at);
-  for (const end of ends) {
-    free = plus(free, end.held);
-    if (covers(free, need)) return end.at;
+/**
+ * When the device has so much free at the latest, if nothing more is placed on it; Infinity when nobody knows, or not until `latest`. Asked of
+ * some hundred devices for each new head, hence without an object for every sum.
+ */
+function freeAt(state: PoolState, device: DeviceRecord, need: Amount, latest = Number.POSITIVE_INFINITY): number {
+  let { freeBytes: bytes, freeCompute: compute } = device;
+  if (bytes >= need.bytes && compute >= need.compute) return state.now;
+  const leases = [...device.leases].filter((lease) => endOf(state, lease) <= latest);
+  for (const lease of leases.sort((a, b) => compareTimes(endOf(state, a), endOf(state, b)))) {
+    const held = heldOn(lease, device);
+    bytes += held.bytes;
+    compute += held.compute;
+    if (bytes >= need.bytes && compute >= need.compute) return endOf(state, lease);
   }
   return Number.POSITIVE_INFINITY;
 }
@@ -54,13 +58,13 @@ interface Choice {
 const isBetter = (a: Choice, b: Choice | undefined): boolean =>
   b === undefined || a.startsAt < b.startsAt || (a.startsAt === b.startsAt && a.freeBytes > b.freeBytes);
 
-/** The devices of a server that have room for the plan soonest. */
-function chooseOnServer(state: PoolState, server: ServerRecord, plan: Plan): Choice | undefined {
+/** The devices of a server that have room for the plan soonest, where that is no later than `latest`. */
+function chooseOnServer(state: PoolState, server: ServerRecord, plan: Plan, latest?: number): Choice | undefined {
   const found: { device: DeviceRecord; at: number; room: number }[] = [];
   for (const device of server.devices) {
     const most = mostFor(plan, device);
     if (most === undefined || device.withheld || !mayServe(plan, device)) continue;
-    found.push({ device, at: freeAt(state, device, most.need), room: most.room });
+    found.push({ device, at: freeAt(state, device, most.need, latest), room: most.room });
   }
   found.sort(
     (a, b) => compareTimes(a.at, b.at) || b.device.freeBytes - a.device.freeBytes || a.device.order - b.device.order,
@@ -118,7 +122,7 @@ function choose(state: PoolState, plan: Plan): Choice | undefined {
   const servers = new Set(candidates(state, plan));
   let best: Choice | undefined;
   for (const server of servers) {
-    const choice = chooseOnServer(state, server, plan);
+    const choice = chooseOnServer(state, server, plan, best?.startsAt);
     if (choice !== undefined && isBetter(choice, best)) best = choice;
   }
   return best;
