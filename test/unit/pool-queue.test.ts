@@ -189,6 +189,45 @@ describe("a blocked first request", () => {
     expect(order(scenario)[0]).toBe("big");
   });
 
+  it.each([
+    ["d", 10],
+    ["e", 10],
+    ["f", 10],
+    ["none", 30],
+  ])("has those devices kept on which it starts soonest, whichever server they are of [%s]", (soonest, minutes) => {
+    const servers = ["d", "e", "f"].map((id) => device(id, { server: `server-${id}`, labels: { id } }));
+    const scenario = new Scenario(servers, options);
+    for (const [index, id] of ["d", "e", "f"].entries()) {
+      const durationMs = (id === soonest ? 10 : 30) * 60_000;
+      scenario.lease(id, { filters: [`label.id=${id}`], share: bytes((8 + index) * GiB), durationMs });
+    }
+    scenario.request("big", { waitMs: 1e9 });
+    // Where all are as soon, that which has most free.
+    const kept = soonest === "none" ? "d" : soonest;
+    expect(scenario.pool.headRoom?.devices.map(({ spec }) => spec.id)).toEqual([kept]);
+    expect(queuePlace(scenario.pool, "big")?.startsAt).toBe(scenario.now + minutes * 60_000);
+  });
+
+  it.each([
+    ["old", 4, 2],
+    ["new", 2, 4],
+  ])(
+    "has of devices on which it starts as soon the one kept that has most free, of whatever kind [%s]",
+    (kept, old, free) => {
+      const kinds = [
+        device("old", { server: "s", labels: { kind: "old" } }),
+        device("new", { server: "t", labels: { kind: "new" }, memoryBytes: 32 * GiB }),
+      ];
+      const scenario = new Scenario(kinds, options);
+      const lease = (kind: string, gigabytes: number) =>
+        scenario.lease(kind, { filters: [`label.kind=${kind}`], share: bytes(gigabytes * GiB), durationMs: 60_000 });
+      lease("old", 16 - old);
+      lease("new", 32 - free);
+      scenario.request("big", { share: bytes(16 * GiB), waitMs: 1e9 });
+      expect(scenario.pool.headRoom?.devices.map(({ spec }) => spec.id)).toEqual([kept]);
+    },
+  );
+
   it("is passed freely by what ends before it can start", () => {
     const scenario = new Scenario([device("d")], { ...options, passesMax: 0 });
     scenario.lease("a", { share: bytes(10 * GiB), durationMs: 100_000 });
