@@ -143,7 +143,8 @@ static int connect_within(int file, const struct sockaddr *address, socklen_t le
         else if (getsockopt(file, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
     }
     fcntl(file, F_SETFL, flags);
-    return error;
+    /* It was there, and has broken before anybody looked: whoever reads finds its end, and may try another. */
+    return error == ECONNRESET || error == EPIPE ? 0 : error;
 }
 
 /* Whether both ends of a connection over IP are this host. */
