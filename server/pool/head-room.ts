@@ -25,19 +25,19 @@ export function heldOn(lease: LeaseRecord, device: DeviceRecord, how: "ended" | 
   return sum;
 }
 
-/**
- * When the device has so much free at the latest, if nothing more is placed on it; Infinity when nobody knows, or not until `latest`. Asked of
- * some hundred devices for each new head, hence without an object for every sum.
- */
-function freeAt(state: PoolState, device: DeviceRecord, need: Amount, latest = Number.POSITIVE_INFINITY): number {
-  let { freeBytes: bytes, freeCompute: compute } = device;
-  if (bytes >= need.bytes && compute >= need.compute) return state.now;
-  const leases = [...device.leases].filter((lease) => endOf(state, lease) <= latest);
-  for (const lease of leases.sort((a, b) => compareTimes(endOf(state, a), endOf(state, b)))) {
-    const held = heldOn(lease, device);
-    bytes += held.bytes;
-    compute += held.compute;
-    if (bytes >= need.bytes && compute >= need.compute) return endOf(state, lease);
+/** The device's leases in the order in which they end, those that end no later than `latest`. */
+const leasesByEnd = (state: PoolState, device: DeviceRecord, latest = Number.POSITIVE_INFINITY): LeaseRecord[] =>
+  [...device.leases]
+    .filter((lease) => endOf(state, lease) <= latest)
+    .sort((a, b) => compareTimes(endOf(state, a), endOf(state, b)));
+
+/** When the device has so much free at the latest, if nothing more is placed on it; Infinity when nobody knows, or not until `latest`. */
+function freeAt(state: PoolState, device: DeviceRecord, need: Amount, latest?: number): number {
+  let free = freeOn(device);
+  if (covers(free, need)) return state.now;
+  for (const lease of leasesByEnd(state, device, latest)) {
+    free = plus(free, heldOn(lease, device));
+    if (covers(free, need)) return endOf(state, lease);
   }
   return Number.POSITIVE_INFINITY;
 }
@@ -151,8 +151,7 @@ export function blockersOf(state: PoolState, plan: Plan): { readonly blockers: s
   for (const device of choice?.devices ?? []) {
     const need = mostFor(plan, device)?.need ?? NOTHING;
     let free = freeOn(device);
-    const leases = [...device.leases].sort((a, b) => compareTimes(endOf(state, a), endOf(state, b)));
-    for (const lease of leases) {
+    for (const lease of leasesByEnd(state, device)) {
       if (covers(free, need)) break;
       const held = heldOn(lease, device);
       free = plus(free, held);

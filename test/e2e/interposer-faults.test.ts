@@ -260,7 +260,7 @@ describe.runIf(canBuild)("a program", () => {
   );
 
   it("tries another connection where its first is reset before it has looked at it", async () => {
-    const cut = { direction: "down", afterBytes: 0, how: "reset", heardBy: "both" } as const;
+    const cut = { direction: "down", afterBytes: 0, how: "reset" } as const;
     const proxy = await CuttingProxy.to(computing.data, (connection) => (connection === 0 ? cut : undefined));
     closing.push(() => proxy.close());
     const finished = await runProgram({

@@ -13,7 +13,7 @@ int connect(int file, const struct sockaddr *address, socklen_t length) {
     int result = (int)syscall(SYS_connect, file, address, length), error = errno;
     if (address->sa_family != AF_INET || connections++ > 0) return result;
     struct pollfd reset = {.fd = file};
-    // POLLERR is told without being asked for.
+    /* POLLERR is told without being asked for. */
     while (poll(&reset, 1, -1) != 1) continue;
     errno = error;
     return result;
